@@ -1,0 +1,117 @@
+package access
+
+// Combining says how permissions and prohibitions combine.
+type Combining string
+
+// The two shipped ways of combining; DenyOverrides when empty.
+const (
+	DenyOverrides  Combining = "deny-overrides"
+	AllowOverrides Combining = "allow-overrides"
+)
+
+// DefaultRoot is the root section of a tenant that names no other.
+const DefaultRoot Section = "System"
+
+// MaxInheritance is how many links may lead from a subject to a role. Stock
+// Casbin's role manager silently stops there, so longer chains are refused when
+// they are written.
+const MaxInheritance = 10
+
+// Policy is what security teams edit: everything that decides about access in
+// one tenant, and the accounts that are delivered with it.
+type Policy struct {
+	Tenant      string
+	Description string
+	Combining   Combining
+	Root        Section // granting all rights on it everywhere makes a superuser
+	Model       string  // text of a Casbin model; empty: the built-in one
+	Anonymous   string  // code of the group that questions without a user belong to
+	Licences    []Licence
+	Scopes      []ScopeNode
+	Catalogue   []Application
+	Roles       []Role
+	Groups      []Group
+	Users       []User // accounts delivered with the policy; others are left alone
+	Rules       []Rule // plain Casbin lines, in their order
+	Origin      Origin
+}
+
+// Facts is everything that decisions of one tenant read at one revision, in the
+// form that the store keeps and the engine compiles.
+type Facts struct {
+	Tenant     string
+	Revision   Revision
+	Combining  Combining
+	Root       Section
+	Model      string // empty: the built-in one
+	Catalogue  []Application
+	Scopes     []ScopeNode
+	Licences   []Licence
+	Groups     map[string]GroupKind // by code
+	Users      []UserFacts
+	Rules      []Rule // in policy order
+	Conditions []Condition
+}
+
+// UserFacts is what decisions need to know of a user besides the rules.
+type UserFacts struct {
+	ID              string
+	Status          UserStatus
+	Licences        []string
+	ApplicationsOff []string
+	Attributes      map[string]any
+}
+
+// Ours tells whether the policy uses the built-in model. Only then do its
+// roles, groups, users and catalogue take part in decisions.
+func (f *Facts) Ours() bool { return f.Model == "" }
+
+// Facts compiles the policy into what decisions read. The policy must have
+// passed Check; what Check would refuse is not treated in a defined way here.
+func (p *Policy) Facts() Facts {
+	f := Facts{
+		Tenant: p.Tenant, Combining: p.combining(), Root: p.root(), Model: p.Model,
+		Catalogue: p.Catalogue, Scopes: p.Scopes, Licences: p.Licences,
+		Groups: map[string]GroupKind{},
+	}
+	for _, g := range p.Groups {
+		f.Groups[g.Code] = g.kind()
+	}
+	for _, u := range p.Users {
+		f.Users = append(f.Users, u.facts())
+	}
+	f.Rules, f.Conditions = p.lines()
+	return f
+}
+
+func (p *Policy) combining() Combining {
+	if p.Combining == "" {
+		return DenyOverrides
+	}
+	return p.Combining
+}
+
+func (p *Policy) root() Section {
+	if p.Root == "" {
+		return DefaultRoot
+	}
+	return p.Root
+}
+
+func (g *Group) kind() GroupKind {
+	if g.Kind == "" {
+		return GroupRegular
+	}
+	return g.Kind
+}
+
+func (u *User) facts() UserFacts {
+	status := u.Status
+	if status == "" {
+		status = UserActive
+	}
+	return UserFacts{
+		ID: u.ID, Status: status, Licences: u.Licences,
+		ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
+	}
+}
