@@ -135,6 +135,9 @@ func (w *walker) visit(name string, path []string) int {
 			return 0
 		}
 		deepest = max(deepest, 1+w.visit(to, path))
+		if w.circle != "" {
+			return 0
+		}
 	}
 	w.onPath[name] = false
 	w.depth[name] = deepest
