@@ -1,0 +1,63 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// TenantStore keeps tenants and their histories.
+type TenantStore interface {
+	CreateTenant(ctx context.Context, t access.Tenant, c access.Change) (access.Revision, error)
+	Tenants(ctx context.Context) ([]access.Tenant, error)
+	Revisions(ctx context.Context, tenant string) ([]access.RevisionEntry, error)
+}
+
+// Tenants lists and creates tenants and shows their histories.
+type Tenants struct {
+	store TenantStore
+	state *Follower
+}
+
+// NewTenants keeps tenants in the store; what it creates decides at once.
+func NewTenants(s TenantStore, f *Follower) *Tenants { return &Tenants{store: s, state: f} }
+
+// List gives the tenants that the caller may see, by code.
+func (t *Tenants) List(ctx context.Context, caller access.Caller) ([]access.Tenant, error) {
+	if err := caller.Require(access.KeyRead, caller.Tenant); err != nil {
+		return nil, err
+	}
+	all, err := t.store.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := slices.DeleteFunc(all, func(x access.Tenant) bool { return caller.Require(access.KeyRead, x.Code) != nil })
+	slices.SortFunc(seen, func(a, b access.Tenant) int { return strings.Compare(a.Code, b.Code) })
+	return seen, nil
+}
+
+// Create makes a tenant with an empty policy, which allows nothing.
+func (t *Tenants) Create(ctx context.Context, caller access.Caller, tenant access.Tenant, c access.Change) (access.Revision, error) {
+	if err := caller.Require(access.KeyAdmin, access.AllTenants); err != nil {
+		return 0, err
+	}
+	if err := access.ValidCode("code", tenant.Code); err != nil {
+		return 0, err
+	}
+	c.Base, c.Author = access.AnyRevision, caller.Name
+	revision, err := t.store.CreateTenant(ctx, tenant, c)
+	if err != nil {
+		return 0, err
+	}
+	return revision, t.state.inForce(ctx, tenant.Code, revision)
+}
+
+// Revisions gives the history of a tenant, newest last.
+func (t *Tenants) Revisions(ctx context.Context, caller access.Caller, tenant string) ([]access.RevisionEntry, error) {
+	if err := caller.Require(access.KeyRead, tenant); err != nil {
+		return nil, err
+	}
+	return t.store.Revisions(ctx, tenant)
+}
