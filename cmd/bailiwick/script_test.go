@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bailiwick/bailiwick/internal/accesstest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"bailiwick": main})
+}
+
+// TestScripts runs testdata/script: what is typed, and what comes of it. With
+// UPDATE_SCRIPTS=1 in the environment, compared files are written anew.
+//
+// Beside the usual commands, scripts know
+//
+//	code N COMMAND ARGS...   run a command, which must end with exit code N
+//	server NAME ARGS...      start "bailiwick serve -o json ARGS..."; its address and
+//	                         key stand in the environment when it is ready
+//	stop NAME                end that server as a terminal would; it must end well
+//	crash NAME               end it without a chance to clean up
+//	mysql                    put the DSN of a fresh MySQL database into $MYSQL
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			policies, err := filepath.Abs("../../policies")
+			env.Setenv("POLICIES", policies)
+			env.Values[serversKey{}] = servers{}
+			env.Values[testKey{}] = t
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code":   expectCode,
+			"server": startServer,
+			"stop":   stopServer,
+			"crash":  crashServer,
+			"mysql":  freshMySQL,
+		},
+	})
+}
+
+type (
+	serversKey struct{}
+	testKey    struct{}
+	servers    map[string]*exec.Cmd
+)
+
+func expectCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// startServer waits until the server has printed its line, and makes it the
+// one that later commands talk to.
+func startServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: server NAME ARGS...")
+	}
+	cmd := exec.Command("bailiwick", append([]string{"serve", "-o", "json", "--listen", "127.0.0.1:0"}, args[1:]...)...)
+	path, err := exec.LookPath("bailiwick")
+	ts.Check(err)
+	cmd.Path, cmd.Err = path, nil
+	cmd.Dir = ts.Getenv("WORK")
+	cmd.Env = append(os.Environ(), "BAILIWICK_API_KEY=", "TMPDIR="+ts.Getenv("TMPDIR"))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() { end(cmd, os.Kill) })
+	ts.Value(serversKey{}).(servers)[args[0]] = cmd
+
+	var ready struct {
+		URL string `json:"url"`
+		Key string `json:"api_key"`
+	}
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		_ = cmd.Wait()
+		ts.Fatalf("the server did not start: %v\n%s", err, stderr.String())
+	}
+	ts.Check(json.Unmarshal(line, &ready))
+	ts.Setenv("BAILIWICK_SERVER", ready.URL)
+	if ready.Key != "" {
+		ts.Setenv("BAILIWICK_API_KEY", ready.Key)
+	}
+}
+
+func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+	if err := end(named(ts, neg, args), os.Interrupt); err != nil {
+		ts.Fatalf("the server did not end well: %v", err)
+	}
+}
+
+func crashServer(ts *testscript.TestScript, neg bool, args []string) {
+	if err := end(named(ts, neg, args), os.Kill); err == nil {
+		ts.Fatalf("the server had ended before it was killed")
+	}
+}
+
+func named(ts *testscript.TestScript, neg bool, args []string) *exec.Cmd {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: stop NAME or crash NAME")
+	}
+	cmd := ts.Value(serversKey{}).(servers)[args[0]]
+	if cmd == nil {
+		ts.Fatalf("no server is called %s", args[0])
+	}
+	return cmd
+}
+
+// end sends the signal and waits; what does not end within 20 seconds is killed.
+func end(cmd *exec.Cmd, signal os.Signal) error {
+	if cmd.ProcessState != nil {
+		return nil
+	}
+	_ = cmd.Process.Signal(signal)
+	late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	return cmd.Wait()
+}
+
+func freshMySQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: mysql")
+	}
+	ts.Setenv("MYSQL", accesstest.MySQL(ts.Value(testKey{}).(*testing.T)))
+}
