@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bailiwick/bailiwick/internal/accesstest"
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/bailiwick/bailiwick/internal/accesstest"
 )
 
 func TestMySQL_comparesBytes(t *testing.T) {
