@@ -1,0 +1,288 @@
+package bundle
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// The limits of what is read, in bytes. A bundle is written by people; what is
+// larger is a mistake or an attack.
+const (
+	MaxFile   = 1 << 20  // one file
+	MaxBundle = 16 << 20 // all files of a bundle together
+)
+
+// The files at the top of a bundle that have names of their own.
+const (
+	bundleName = "bundle.yaml"
+	modelName  = "model.conf"
+)
+
+// kind is one kind of YAML file.
+type kind struct {
+	name string
+	make func() file
+}
+
+// file is a decoded YAML file.
+type file interface{ head() header }
+
+// part is a file that adds something to the policy.
+type part interface {
+	file
+	into(p *access.Policy)
+}
+
+// kinds by the folder that holds them; "" is the top, for bundle.yaml.
+var kinds = map[string]kind{
+	"":          {"Bundle", func() file { return &bundleFile{} }},
+	"catalogue": {"Application", func() file { return &applicationFile{} }},
+	"roles":     {"Role", func() file { return &roleFile{} }},
+	"groups":    {"Group", func() file { return &groupFile{} }},
+	"users":     {"Users", func() file { return &usersFile{} }},
+	"tests":     {"Tests", func() file { return &testsFile{} }},
+}
+
+func folders() []string {
+	var names []string
+	for name := range kinds {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// reader collects what the files of one bundle say.
+type reader struct {
+	fsys      fs.FS
+	modelOf   func(string) (string, access.Combining, error)
+	problems  access.Problems
+	policy    access.Policy
+	tests     []*testsFile
+	size      int
+	questions int
+}
+
+func (r *reader) add(at access.Origin, code, format string, args ...any) *access.Problem {
+	r.problems = append(r.problems, access.Problem{Origin: at, Code: code, Message: fmt.Sprintf(format, args...)})
+	return &r.problems[len(r.problems)-1]
+}
+
+// files reads everything at the top of the bundle and in its folders. fs.ReadDir
+// sorts by name, which makes the order of the policy.
+func (r *reader) files() error {
+	r.policy.Origin = access.Origin{File: bundleName}
+	entries, err := fs.ReadDir(r.fsys, ".")
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == bundleName }) {
+		r.add(access.Origin{File: bundleName}, "bundle-missing", "there is no %s here", bundleName)
+	}
+	for _, e := range entries {
+		if err := r.top(e.Name()); err != nil {
+			return err
+		}
+	}
+	r.byCode()
+	return nil
+}
+
+// ignored names belong to people and tools.
+func ignored(name string) bool {
+	return name == "README.md" || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".")
+}
+
+func (r *reader) top(name string) error {
+	if ignored(name) {
+		return nil
+	}
+	if r.isFolder(name) {
+		return r.folder(name)
+	}
+	switch {
+	case name == bundleName:
+		r.yaml(name, kinds[""])
+	case name == modelName:
+		r.model(name)
+	case path.Ext(name) == ".csv":
+		r.csv(name)
+	default:
+		r.unknownFile(name, append(folders(), bundleName, modelName))
+	}
+	return nil
+}
+
+func (r *reader) isFolder(name string) bool {
+	info, err := fs.Stat(r.fsys, name)
+	return err == nil && info.IsDir()
+}
+
+// unknownFile: a misspelt name would otherwise silently take its file out of
+// the policy.
+func (r *reader) unknownFile(name string, known []string) {
+	problem := r.add(access.Origin{File: name}, "file-unknown", "a bundle has no such file")
+	problem.Hint = "names beginning with _ or . are left alone"
+	if near := access.Nearest(path.Base(name), known); near != "" {
+		problem.Hint = didYouMean(near)
+	}
+}
+
+func (r *reader) folder(dir string) error {
+	k, ok := kinds[dir]
+	if !ok {
+		r.unknownFile(dir, folders())
+		return nil
+	}
+	entries, err := fs.ReadDir(r.fsys, dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch stem, ext, _ := strings.Cut(e.Name(), "."); {
+		case ignored(e.Name()):
+		case ext == "yaml" && !r.isFolder(name):
+			r.yaml(name, k)
+		default:
+			r.unknownFile(name, []string{stem + ".yaml"})
+		}
+	}
+	return nil
+}
+
+// load gives the bytes of a file that is text and not too large.
+func (r *reader) load(name string) ([]byte, bool) {
+	src, err := read(r.fsys, name)
+	at := access.Origin{File: name}
+	switch r.size += len(src); {
+	case err != nil:
+		r.add(at, "file-unreadable", "the file cannot be read: %s", err.Error())
+	case len(src) > MaxFile:
+		r.add(at, "file-too-large", "the file is larger than %d bytes", MaxFile)
+	case r.size > MaxBundle && r.size-len(src) <= MaxBundle: // said once
+		r.add(at, "bundle-too-large", "with this file the bundle is larger than %d bytes", MaxBundle)
+	case r.size > MaxBundle:
+	default:
+		problems := notText(name, src)
+		r.problems = append(r.problems, problems...)
+		return src, len(problems) == 0
+	}
+	return nil, false
+}
+
+func read(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	return io.ReadAll(io.LimitReader(f, MaxFile+1))
+}
+
+// notText refuses bytes that different readers would take for different text.
+func notText(name string, src []byte) access.Problems {
+	at := access.Origin{File: name, Line: 1, Column: 1}
+	if bytes.HasPrefix(src, []byte("\xef\xbb\xbf")) {
+		return access.Problems{{Origin: at, Code: "file-encoding", Message: "the file begins with a byte order mark; save it as UTF-8 without one"}}
+	}
+	for i, line := range bytes.Split(src, []byte("\n")) {
+		if utf8.Valid(line) {
+			continue
+		}
+		at.Line, at.Column = i+1, 1
+		for r, size := utf8.DecodeRune(line); r != utf8.RuneError || size != 1; r, size = utf8.DecodeRune(line) {
+			line, at.Column = line[size:], at.Column+1
+		}
+		return access.Problems{{Origin: at, Code: "file-encoding", Message: "the file is not valid UTF-8 here"}}
+	}
+	return nil
+}
+
+func (r *reader) yaml(name string, k kind) {
+	src, ok := r.load(name)
+	var f file
+	if ok {
+		f, ok = r.decoded(name, src, k)
+	}
+	if !ok {
+		f = k.make()
+	}
+	// A file that could not be read still stands for its code: what refers to
+	// it is not wrong as well.
+	r.code(name, f)
+	switch f := f.(type) {
+	case part:
+		f.into(&r.policy)
+	case *testsFile:
+		if ok {
+			r.tests = append(r.tests, f)
+		}
+	}
+}
+
+func (r *reader) decoded(name string, src []byte, k kind) (file, bool) {
+	f, problems := decodeFile(name, src, k)
+	r.problems = append(r.problems, problems...)
+	return f, f != nil
+}
+
+// decodeFile decodes one YAML file. The file is nil where there is nothing to go on with.
+func decodeFile(name string, src []byte, k kind) (file, access.Problems) {
+	d := &decoder{file: name}
+	root := d.parse(src)
+	if root == nil || !d.kind(root, k) {
+		return nil, d.problems
+	}
+	f := k.make()
+	d.value("the file", root, reflect.ValueOf(f).Elem())
+	return f, d.problems
+}
+
+// code makes sure that what a file describes is named like the file.
+func (r *reader) code(name string, f file) {
+	code, at := codeOf(f)
+	stem := strings.TrimSuffix(path.Base(name), ".yaml")
+	switch {
+	case code == nil:
+	case *code == "":
+		*code, at.File = stem, name
+	case *code != stem:
+		r.add(*at, "file-name", "code %q stands in the file %s; the names must be the same", *code, path.Base(name)).
+			Hint = fmt.Sprintf("name the file %s.yaml", *code)
+	}
+}
+
+func codeOf(f file) (*string, *access.Origin) {
+	switch f := f.(type) {
+	case *applicationFile:
+		return &f.Code, &f.Origin
+	case *roleFile:
+		return &f.Code, &f.Origin
+	case *groupFile:
+		return &f.Code, &f.Origin
+	}
+	return nil, nil
+}
+
+// byCode sorts what has a code by it: the names of files sort differently, for
+// there "a-b.yaml" comes before "a.yaml".
+func (r *reader) byCode() {
+	slices.SortStableFunc(r.policy.Catalogue, func(a, b access.Application) int { return strings.Compare(a.Code, b.Code) })
+	slices.SortStableFunc(r.policy.Roles, func(a, b access.Role) int { return strings.Compare(a.Code, b.Code) })
+	slices.SortStableFunc(r.policy.Groups, func(a, b access.Group) int { return strings.Compare(a.Code, b.Code) })
+}

@@ -1,0 +1,251 @@
+package bundle
+
+import (
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// The structs below are the file format. One tag each says the key (yaml; the
+// word "short" means that the bare value may stand for the whole mapping), what
+// is demanded of it (jsonschema) and what it is for (doc). The strict decoder,
+// the formatter's order of keys and the JSON Schemas all follow them.
+
+// apiVersion is the only version of the format there is.
+const apiVersion = "bailiwick/v1"
+
+type header struct {
+	APIVersion string `yaml:"apiVersion" jsonschema:"required,enum=bailiwick/v1" doc:"Version of the file format: bailiwick/v1."`
+	Kind       string `yaml:"kind" jsonschema:"required" doc:"What this file describes."`
+}
+
+func (h header) head() header { return h }
+
+// place is where an entry begins; the decoder fills it in.
+type place struct {
+	Origin access.Origin `yaml:"-"`
+}
+
+type bundleFile struct {
+	header
+	place
+	Tenant      string         `yaml:"tenant" jsonschema:"required" doc:"Code of the tenant this bundle is for."`
+	Description string         `yaml:"description" doc:"What this tenant is, for people."`
+	Combining   string         `yaml:"combining" jsonschema:"enum=deny-overrides,enum=allow-overrides" doc:"How permissions and prohibitions combine; deny-overrides when left out."`
+	Root        string         `yaml:"root" doc:"Root section: all rights on it everywhere make a superuser; System when left out."`
+	Anonymous   string         `yaml:"anonymous" doc:"Code of the group that questions without a user belong to."`
+	Licences    []licenceEntry `yaml:"licences" doc:"Features that the tenant holds."`
+	Scopes      []scopeEntry   `yaml:"scopes" doc:"Entities that rights can be limited to."`
+}
+
+type licenceEntry struct {
+	place
+	Feature string `yaml:"feature" jsonschema:"required" doc:"Code of the feature."`
+	Seats   int    `yaml:"seats" doc:"How many users may hold a seat; 0 or left out: as many as are wanted."`
+}
+
+type scopeEntry struct {
+	place
+	Scope  string `yaml:"scope" jsonschema:"required" doc:"Type and id joined by a colon, for instance store:eu-1."`
+	Parent string `yaml:"parent" doc:"Scope in which it lies; everywhere (*) when left out."`
+	Name   string `yaml:"name" doc:"Name for people."`
+}
+
+type applicationFile struct {
+	header
+	place
+	Code        string            `yaml:"code" jsonschema:"required" doc:"Code of the application; the file has the same name."`
+	Name        string            `yaml:"name" doc:"Name for people."`
+	Names       map[string]string `yaml:"names" doc:"Names in other languages, by language tag."`
+	Description string            `yaml:"description" doc:"What the application is, for people."`
+	Version     string            `yaml:"version" doc:"Version of the application."`
+	Groups      []groupLink       `yaml:"groups" doc:"Groups of the application itself, as a subject."`
+	Roles       []roleLink        `yaml:"roles" doc:"Roles of the application itself, as a subject."`
+	Grants      []grantEntry      `yaml:"grants" doc:"Grants of the application itself, as a subject."`
+	Sections    []sectionEntry    `yaml:"sections" doc:"The areas it protects."`
+}
+
+type sectionEntry struct {
+	place
+	Path          string              `yaml:"path" jsonschema:"required" doc:"Dotted path, for instance System.Orders.Export."`
+	Name          string              `yaml:"name" doc:"Name for people."`
+	Names         map[string]string   `yaml:"names" doc:"Names in other languages, by language tag."`
+	Description   string              `yaml:"description" doc:"What it protects, for people."`
+	Family        string              `yaml:"family" doc:"Heading under which people find it."`
+	Actions       []actionEntry       `yaml:"actions" doc:"Further actions beyond the six standard ones; granted by name only."`
+	Prerequisites []prerequisiteEntry `yaml:"prerequisites" doc:"Rights on other sections that must be held too."`
+	Licence       string              `yaml:"licence" doc:"Feature that tenant and user must hold."`
+	Menu          *menuEntry          `yaml:"menu" doc:"Its place in the menu."`
+	Field         bool                `yaml:"field" doc:"It stands for a field of a record rather than a screen."`
+	Cascade       bool                `yaml:"cascade" doc:"Rights on it always hold in its subsections too."`
+}
+
+type actionEntry struct {
+	place
+	Name        string `yaml:"name,short" jsonschema:"required" doc:"The action, for instance send."`
+	Label       string `yaml:"label" doc:"Name for people."`
+	Description string `yaml:"description" doc:"What it does, for people."`
+}
+
+type prerequisiteEntry struct {
+	place
+	Section string         `yaml:"section" jsonschema:"required" doc:"The other section."`
+	Rights  standardRights `yaml:"rights" jsonschema:"required" doc:"Names of standard actions, or their sum; every one of them is needed."`
+}
+
+type menuEntry struct {
+	Label string `yaml:"label" doc:"Text of the entry."`
+	Order int    `yaml:"order" doc:"Entries are sorted by this number."`
+}
+
+type roleFile struct {
+	header
+	place
+	Code        string       `yaml:"code" jsonschema:"required" doc:"Code of the role; the file has the same name."`
+	Name        string       `yaml:"name" doc:"Name for people."`
+	Description string       `yaml:"description" doc:"What it is for, for people."`
+	Roles       []roleLink   `yaml:"roles" doc:"Roles whose grants it inherits."`
+	Grants      []grantEntry `yaml:"grants" doc:"What it grants."`
+}
+
+type groupFile struct {
+	header
+	place
+	Code        string       `yaml:"code" jsonschema:"required" doc:"Code of the group; the file has the same name."`
+	Name        string       `yaml:"name" doc:"Name for people."`
+	Description string       `yaml:"description" doc:"Who is in it, for people."`
+	Type        string       `yaml:"type" jsonschema:"enum=default,enum=template,enum=regular" doc:"default, template (serves inheritance only) or regular (when left out)."`
+	Base        string       `yaml:"base" doc:"Code of the group it inherits from."`
+	Roles       []roleLink   `yaml:"roles" doc:"Roles of its members."`
+	Grants      []grantEntry `yaml:"grants" doc:"Grants of its members."`
+	Signature   string       `yaml:"signature" doc:"Template of its members' e-mail signature."`
+	Scopes      ceiling      `yaml:"scopes" doc:"Ceiling of scopes: all (when left out), none, or a list."`
+}
+
+type usersFile struct {
+	header
+	place
+	Users []userEntry `yaml:"users" jsonschema:"required" doc:"The accounts."`
+}
+
+type userEntry struct {
+	place
+	ID string `yaml:"id" jsonschema:"required" doc:"Id of the account; never used again for another."`
+	userBody
+}
+
+// userBody is what an account holds besides its id.
+type userBody struct {
+	Email           string       `yaml:"email" doc:"Address to sign in with."`
+	Name            string       `yaml:"name" doc:"Name for people."`
+	Status          string       `yaml:"status" jsonschema:"enum=active,enum=invited,enum=disabled,enum=locked" doc:"active (when left out), invited, disabled or locked; only an active account is allowed anything."`
+	Groups          []groupLink  `yaml:"groups" doc:"Groups in their order; the first gives signature and address."`
+	Roles           []roleLink   `yaml:"roles" doc:"Roles beyond those of the groups."`
+	Grants          []grantEntry `yaml:"grants" doc:"Grants beyond those of groups and roles."`
+	Licences        []string     `yaml:"licences" doc:"Features of which the account holds a seat."`
+	ApplicationsOff []string     `yaml:"applications_off" doc:"Applications that are switched off for it."`
+	Attributes      attributes   `yaml:"attributes" doc:"Values for conditions."`
+}
+
+type groupLink struct {
+	place
+	Group string `yaml:"group,short" jsonschema:"required" doc:"Code of the group."`
+	reach
+}
+
+type roleLink struct {
+	place
+	Role string `yaml:"role,short" jsonschema:"required" doc:"Code of the role, or superuser."`
+	reach
+}
+
+// reach says where and when a membership or grant holds.
+type reach struct {
+	Scope string    `yaml:"scope" doc:"Scope in which it holds; everywhere (*) when left out."`
+	From  time.Time `yaml:"from" doc:"First moment at which it holds, for instance 2026-01-01T00:00:00Z."`
+	Until time.Time `yaml:"until" doc:"First moment at which it no longer holds."`
+}
+
+type grantEntry struct {
+	place
+	Section   string `yaml:"section" doc:"Section of the catalogue, or the root section."`
+	Rights    rights `yaml:"rights" doc:"Names of actions, or a sum of rights from 0 to 63."`
+	Name      string `yaml:"name" doc:"Section, together with crud: the way binary rights tables are written."`
+	Crud      *sum   `yaml:"crud" doc:"Sum of rights from 0 to 63, together with name."`
+	Effect    string `yaml:"effect" jsonschema:"enum=allow,enum=deny" doc:"allow (when left out) or deny."`
+	Condition string `yaml:"condition" doc:"CEL expression over subject, resource, action, context and now."`
+	reach
+}
+
+type testsFile struct {
+	header
+	place
+	Name     string              `yaml:"name" jsonschema:"required" doc:"Name of the suite."`
+	Shows    []int               `yaml:"shows" doc:"Numbers of the requirements that all its tests show."`
+	Now      time.Time           `yaml:"now" doc:"The clock of its tests; the real one when left out."`
+	Subjects map[string]testUser `yaml:"subjects" doc:"Accounts for this file only, by id."`
+	Tests    []testEntry         `yaml:"tests" jsonschema:"required" doc:"The tests."`
+}
+
+type testUser struct {
+	place
+	userBody
+}
+
+type testEntry struct {
+	place
+	Name  string      `yaml:"name" jsonschema:"required" doc:"What the test shows."`
+	Shows []int       `yaml:"shows" doc:"Numbers of the requirements that it shows."`
+	Now   time.Time   `yaml:"now" doc:"The clock of this test."`
+	Ask   []askEntry  `yaml:"ask" doc:"Questions with their expected answers."`
+	Table *tableEntry `yaml:"table" doc:"Every combination of some subjects, sections, actions and scopes."`
+}
+
+type askEntry struct {
+	place
+	Subject           word           `yaml:"subject" doc:"user:<id>, app:<code> or anonymous."`
+	Section           word           `yaml:"section" doc:"Section that is asked about."`
+	Action            verbs          `yaml:"action" doc:"An action, a list of actions that must all be allowed, or a sum of rights."`
+	Scope             word           `yaml:"scope" doc:"Scope that is asked about; everywhere (*) when left out."`
+	Resource          *resourceEntry `yaml:"resource" doc:"The record that is asked about, for conditions."`
+	SubjectAttributes attributes     `yaml:"subject_attributes" doc:"Attributes of the subject that are sent with the question."`
+	ActionAttributes  attributes     `yaml:"action_attributes" doc:"Attributes of the action that are sent with the question."`
+	Context           attributes     `yaml:"context" doc:"Circumstances of the question, for conditions."`
+	Request           values         `yaml:"request" doc:"Values in the order of the model's request definition, where the bundle has a model of its own."`
+	answer
+	Expect string `yaml:"expect" jsonschema:"required,enum=allow,enum=deny" doc:"The expected answer: allow or deny."`
+}
+
+// answer is what may be expected of a decision besides its yes or no.
+type answer struct {
+	Reason string `yaml:"reason" jsonschema:"enum=request_invalid,enum=subject_unknown,enum=subject_disabled,enum=subject_template_only,enum=section_unknown,enum=action_unknown,enum=scope_unknown,enum=superuser,enum=application_off,enum=license_missing,enum=denied_by,enum=granted_by,enum=no_grant,enum=prerequisite_missing" doc:"The expected reason."`
+	Rule   string `yaml:"rule" doc:"Part of the line of the rule that is expected to decide."`
+}
+
+type resourceEntry struct {
+	Type       string     `yaml:"type" doc:"Type of the record, for instance order."`
+	ID         string     `yaml:"id" doc:"Id of the record."`
+	Attributes attributes `yaml:"attributes" doc:"Attributes that are sent with the question."`
+}
+
+type tableEntry struct {
+	place
+	Subjects []word      `yaml:"subjects" jsonschema:"required" doc:"Subjects of the table."`
+	Sections []word      `yaml:"sections" jsonschema:"required" doc:"Sections of the table."`
+	Actions  []word      `yaml:"actions" jsonschema:"required" doc:"Actions of the table."`
+	Scopes   []word      `yaml:"scopes" doc:"Scopes of the table; everywhere (*) when left out."`
+	Unlisted string      `yaml:"unlisted" jsonschema:"enum=deny" doc:"The word deny says that combinations which are not listed are expected to be denied; without it every combination must be listed."`
+	Allow    []cellEntry `yaml:"allow" doc:"Combinations that are expected to be allowed."`
+	Deny     []cellEntry `yaml:"deny" doc:"Combinations that are expected to be denied."`
+}
+
+// cellEntry stands for some combinations of a table. What is left out stands
+// for everything that the table has.
+type cellEntry struct {
+	place
+	Subject word   `yaml:"subject" doc:"A subject of the table; every one when left out."`
+	Section word   `yaml:"section" doc:"A section of the table; every one when left out."`
+	Actions []word `yaml:"actions" doc:"Actions of the table; every one when left out."`
+	Scope   word   `yaml:"scope" doc:"A scope of the table; every one when left out."`
+	answer
+}
