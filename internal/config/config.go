@@ -1,0 +1,165 @@
+// Package config holds every setting of the server in one struct and the one
+// list (the struct's tags) that the file, the environment, the flags, the
+// printed configuration and conf/bailiwick.yaml are all made from.
+//
+// A value comes from the first of: flag (--server-listen), environment
+// (BAILIWICK_SERVER_LISTEN), YAML file (server: {listen: ...}), default. Nothing
+// is guessed: an unknown key, variable or flag and a value out of its range are
+// mistakes, and all mistakes are told at once.
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Config is the whole configuration. The tags are its source of truth: yaml is
+// the key's name, default its value when nothing else is said, range and oneof
+// what is accepted, doc what people read. A new key needs a default with which
+// older files keep working.
+type Config struct {
+	Server Server `yaml:"server" doc:"Where the service listens and how long it waits."`
+	Store  Store  `yaml:"store" doc:"Where policies and history are kept."`
+	Limits Limits `yaml:"limits" doc:"The largest input that is read. What is larger is refused by name, never cut."`
+	Log    Log    `yaml:"log" doc:"What is written to standard error."`
+}
+
+// Server says where the service listens and how long it waits.
+type Server struct {
+	Listen            string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of the HTTP listener, host:port. Port 0 takes a free one; an empty host means every interface."`
+	MetricsListen     string        `yaml:"metrics_listen" doc:"Address of a second listener for /metrics, /livez and /readyz. Empty: they share the first one."`
+	PublicURL         string        `yaml:"public_url" doc:"Absolute URL under which clients reach the service. It is what discovery documents name; the Host header of a request is never believed. Empty: the address listened on."`
+	TrustedProxies    []string      `yaml:"trusted_proxies" doc:"Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For is believed. Empty: nobody's."`
+	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout" default:"5s" range:"1ms..1h" doc:"Time a client has to send the head of a request."`
+	ReadTimeout       time.Duration `yaml:"read_timeout" default:"10s" range:"1ms..1h" doc:"Time a client has to send a whole request."`
+	WriteTimeout      time.Duration `yaml:"write_timeout" default:"30s" range:"1ms..1h" doc:"Time from the end of the request's head to the end of the answer."`
+	IdleTimeout       time.Duration `yaml:"idle_timeout" default:"60s" range:"1ms..24h" doc:"Time an idle connection is kept open."`
+	RequestTimeout    time.Duration `yaml:"request_timeout" default:"3s" range:"1ms..1h" doc:"Time one request may take inside the service; after that it is answered 503. Must be shorter than write_timeout, or the answer could not be sent."`
+	ShutdownTimeout   time.Duration `yaml:"shutdown_timeout" default:"15s" range:"0s..1h" doc:"Time that requests in flight are given when the service is told to stop."`
+	MaxHeaderBytes    Size          `yaml:"max_header_bytes" default:"64KiB" range:"4KiB..1MiB" doc:"Largest head of a request."`
+}
+
+// Store says where policies and history are kept.
+type Store struct {
+	Driver       string        `yaml:"driver" default:"sqlite" oneof:"sqlite|mysql" doc:"sqlite (one process, one file) or mysql (MySQL, MariaDB and what speaks their protocol; any number of replicas)."`
+	DSN          string        `yaml:"dsn" default:"bailiwick.db" secret:"true" doc:"sqlite: path of the file. mysql: user:password@tcp(host:3306)/database."`
+	DSNFile      string        `yaml:"dsn_file" fills:"store.dsn" doc:"File that holds the DSN, for secrets that are mounted. Instead of dsn, not beside it."`
+	MaxOpenConns int           `yaml:"max_open_conns" default:"32" range:"1..10000" doc:"Most connections to the database at one time (mysql)."`
+	MaxIdleConns int           `yaml:"max_idle_conns" default:"16" range:"0..10000" doc:"Most idle connections that are kept open (mysql)."`
+	PollInterval time.Duration `yaml:"poll_interval" default:"250ms" range:"10ms..1m" doc:"How often a replica asks the database for new revisions."`
+	StaleAfter   time.Duration `yaml:"stale_after" default:"10s" range:"1s..1h" doc:"A replica that could not confirm its revision for this long answers 503 rather than decide. Must be longer than poll_interval."`
+}
+
+// Limits are the largest inputs that are read.
+type Limits struct {
+	BodyBytes   Size `yaml:"body_bytes" default:"1MiB" range:"1KiB..64MiB" doc:"Body of a request."`
+	PolicyBytes Size `yaml:"policy_bytes" default:"16MiB" range:"1KiB..256MiB" doc:"Body of a request that loads a policy, and all files of a bundle together."`
+	JSONDepth   int  `yaml:"json_depth" default:"32" range:"4..1000" doc:"Nesting of JSON objects and arrays."`
+	JSONMembers int  `yaml:"json_members" default:"1000" range:"16..1000000" doc:"Members of one JSON object."`
+	IDBytes     int  `yaml:"id_bytes" default:"256" range:"16..4096" doc:"Identifier in a question. Names in stored rules are at most 100 bytes, whatever is said here."`
+	Batch       int  `yaml:"batch" default:"100" range:"1..10000" doc:"Questions in one batch."`
+	Rules       int  `yaml:"rules" default:"200000" range:"1..10000000" doc:"Rule lines of one tenant."`
+	ModelBytes  Size `yaml:"model_bytes" default:"64KiB" range:"1KiB..1MiB" doc:"A tenant's Casbin model."`
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	Level  string `yaml:"level" default:"info" oneof:"debug|info|warn|error" doc:"Least serious level that is written."`
+	Format string `yaml:"format" default:"json" oneof:"json|text" doc:"json for machines, text for people."`
+}
+
+// Default returns the configuration nobody has said anything about.
+func Default() Config {
+	var c Config
+	for _, k := range Keys() {
+		if err := set(k.in(&c), k.Default); err != nil {
+			panic("default of " + k.Name + ": " + err.Error()) // a wrong tag, found by any test
+		}
+	}
+	return c
+}
+
+// Validate returns every mistake in the values, each naming its key; nil when
+// there is none. The error is of type Mistakes.
+func (c Config) Validate() error {
+	var wrong Mistakes
+	for _, k := range Keys() {
+		if err := k.accepts(k.in(&c)); err != nil {
+			wrong.add(k.Name, "%v", err)
+		}
+	}
+	c.Server.validate(&wrong)
+	c.Store.validate(&wrong)
+	return wrong.orNil()
+}
+
+func (s Server) validate(wrong *Mistakes) {
+	if err := validListen(s.Listen); err != "" {
+		wrong.add("server.listen", "%s", err)
+	}
+	if s.MetricsListen != "" {
+		if err := validListen(s.MetricsListen); err != "" {
+			wrong.add("server.metrics_listen", "%s", err)
+		} else if s.MetricsListen == s.Listen && !freePort(s.Listen) {
+			wrong.add("server.metrics_listen", "is the same address as server.listen; leave it empty to share that one")
+		}
+	}
+	if u, err := url.Parse(s.PublicURL); s.PublicURL != "" && (err != nil || !isPublic(u)) {
+		wrong.add("server.public_url", "must be an absolute http or https URL without query, such as https://access.example.com")
+	}
+	for _, proxy := range s.TrustedProxies {
+		if !isAddressOrNetwork(proxy) {
+			wrong.add("server.trusted_proxies", "%q is neither an IP address nor a network such as 10.0.0.0/8", proxy)
+		}
+	}
+	if s.RequestTimeout >= s.WriteTimeout {
+		wrong.add("server.request_timeout", "%s must be shorter than server.write_timeout, %s", s.RequestTimeout, s.WriteTimeout)
+	}
+}
+
+func (s Store) validate(wrong *Mistakes) {
+	switch {
+	case s.DSN == "":
+		wrong.add("store.dsn", "is required")
+	case s.Driver == "mysql" && s.DSN == Default().Store.DSN:
+		wrong.add("store.dsn", "is required when store.driver is mysql: user:password@tcp(host:3306)/database")
+	}
+	if s.MaxIdleConns > s.MaxOpenConns {
+		wrong.add("store.max_idle_conns", "%d must not exceed store.max_open_conns, %d", s.MaxIdleConns, s.MaxOpenConns)
+	}
+	if s.StaleAfter <= s.PollInterval {
+		wrong.add("store.stale_after", "%s must be longer than store.poll_interval, %s", s.StaleAfter, s.PollInterval)
+	}
+}
+
+func validListen(address string) string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return strconv.Quote(address) + " is not host:port, such as 127.0.0.1:8080 or :8080"
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "port " + strconv.Quote(port) + " is not a number from 0 to 65535"
+	}
+	return ""
+}
+
+func freePort(address string) bool {
+	_, port, _ := net.SplitHostPort(address)
+	n, err := strconv.Atoi(port)
+	return err == nil && n == 0
+}
+
+func isPublic(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+func isAddressOrNetwork(s string) bool {
+	if _, err := netip.ParsePrefix(s); err == nil {
+		return true
+	}
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}
