@@ -49,4 +49,6 @@ type ExplanationPart struct {
 	Path    []Rule  // the membership rules that lead from the subject to the deciding rule's grantee
 	Losing  []Rule  // rules that matched and did not decide, in policy order
 	Nearest []Grant // smallest single grants that would turn a denial for want of a grant
+
+	NearestTo []string // to whom each of Nearest would be given, as in rules: "g:sales"
 }
