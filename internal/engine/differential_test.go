@@ -1,0 +1,81 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/engine"
+	"github.com/bailiwick/bailiwick/internal/engine/oracle"
+)
+
+// difference asks both and tells in words where they differ, or gives "".
+func difference(s *engine.Snapshot, o *oracle.Oracle, r *access.Request, now time.Time) string {
+	want, err := o.Decide(r, now)
+	if err != nil {
+		return "the oracle failed: " + err.Error()
+	}
+	got, err := s.Decide(r, now)
+	if err != nil {
+		return "the engine failed: " + err.Error()
+	}
+	got.ValidUntil = time.Time{} // the oracle does not say
+	if say(got) != say(want) {
+		return fmt.Sprintf("%s asks %v on %s at %q\n   ours: %s\n  stock: %s", r.Subject, r.Actions, r.Section, r.Scope, say(got), say(want))
+	}
+	return ""
+}
+
+func say(d access.Decision) string {
+	rule := "no rule"
+	if d.Rule != nil {
+		rule = d.Rule.String()
+	}
+	return fmt.Sprintf("%v %s %q %s by %s at revision %d", d.Allowed, d.Reason, d.Detail, d.Action, rule, d.Revision)
+}
+
+// TestDecide_likeStock holds decision, reason and deciding rule of random
+// policies to stock Casbin, freshly loaded.
+func TestDecide_likeStock(t *testing.T) {
+	policies, questions := 250, 60
+	reasons := map[access.Reason]int{}
+	for seed := range uint64(policies) {
+		m := newMaker(seed)
+		facts := m.policy().Facts()
+		facts.Revision = access.Revision(seed)
+		s, o := both(t, facts)
+		for range questions {
+			r := m.request()
+			if d := difference(s, o, r, clock); d != "" {
+				t.Fatalf("seed %d: %s", seed, d)
+			}
+			d, _ := s.Decide(r, clock)
+			reasons[d.Reason]++
+		}
+	}
+	t.Logf("%d questions: %v", policies*questions, reasons)
+	for _, reason := range []access.Reason{
+		access.ReasonSubjectUnknown, access.ReasonSubjectDisabled, access.ReasonSubjectTemplateOnly,
+		access.ReasonSectionUnknown, access.ReasonActionUnknown, access.ReasonScopeUnknown, access.ReasonSuperuser,
+		access.ReasonApplicationOff, access.ReasonLicenceMissing, access.ReasonDeniedBy, access.ReasonGrantedBy,
+		access.ReasonNoGrant, access.ReasonPrerequisiteMissing,
+	} {
+		if reasons[reason] < 20 {
+			t.Errorf("only %d questions ended with %s: the comparison does not cover it", reasons[reason], reason)
+		}
+	}
+}
+
+func both(t testing.TB, f access.Facts) (*engine.Snapshot, *oracle.Oracle) {
+	t.Helper()
+	s, err := engine.Compile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := oracle.New(f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, o
+}
