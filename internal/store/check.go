@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// olderError says that the schema is older than this program.
+type olderError struct{ has, needs int64 }
+
+func (e *olderError) Error() string {
+	return fmt.Sprintf("the database's schema is at version %d and this program needs %d: run `bailiwick migrate up`", e.has, e.needs)
+}
+
+func (e *olderError) Unwrap() error { return access.ErrUnavailable }
+
+// Check refuses a database that would not keep what it is given: a schema of
+// another version, columns that compare text otherwise than byte by byte, a
+// sql_mode that cuts values. The error is one line.
+func (s *Store) Check(ctx context.Context) error {
+	for _, check := range []func(context.Context) error{s.notNewer, s.notOlder, s.collations, s.sqlMode} {
+		if err := check(ctx); err != nil {
+			s.fit.Store(false)
+			return err
+		}
+	}
+	s.fit.Store(true)
+	return nil
+}
+
+// usable is asked by everything that touches a table.
+func (s *Store) usable(ctx context.Context) error {
+	if s.fit.Load() {
+		return nil
+	}
+	return s.Check(ctx)
+}
+
+func (s *Store) versions(ctx context.Context) (has, needs int64, err error) {
+	if needs, err = s.target(); err != nil {
+		return 0, 0, fault("check the schema", err)
+	}
+	has, err = s.version(ctx)
+	return has, needs, fault("check the schema", err)
+}
+
+func (s *Store) notNewer(ctx context.Context) error {
+	has, needs, err := s.versions(ctx)
+	if err == nil && has > needs {
+		err = access.Unavailable("the database's schema is at version %d and this program only knows %d: this program is too old for it", has, needs)
+	}
+	return err
+}
+
+func (s *Store) notOlder(ctx context.Context) error {
+	has, needs, err := s.versions(ctx)
+	if err == nil && has < needs {
+		err = &olderError{has: has, needs: needs}
+	}
+	return err
+}
+
+// tables are all tables whose text is compared.
+var tables = []string{
+	"tenant", "casbin_rule", "applications", "roles", "user_groups", "scopes", "conditions",
+	"users", "api_key", "revision", "revision_change",
+}
+
+func (s *Store) collations(ctx context.Context) error {
+	if s.driver != MySQL {
+		return nil
+	}
+	var wrong []string
+	err := s.db.WithContext(ctx).Raw(`SELECT CONCAT(table_name, '.', column_name, ' has ', collation_name)
+		FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN ?
+		AND collation_name IS NOT NULL AND collation_name <> ? ORDER BY table_name, ordinal_position`, tables, s.collation).
+		Scan(&wrong).Error
+	if err != nil {
+		return fault("check the collation", err)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return access.Unavailable("the database compares text wrongly: column %s, and %d others; every column needs %s",
+		wrong[0], len(wrong)-1, s.collation)
+}
+
+func (s *Store) sqlMode(ctx context.Context) error {
+	if s.driver != MySQL {
+		return nil
+	}
+	var mode string
+	if err := s.db.WithContext(ctx).Raw("SELECT @@SESSION.sql_mode").Scan(&mode).Error; err != nil {
+		return fault("check the sql_mode", err)
+	}
+	if strings.Contains(mode, "STRICT_ALL_TABLES") || strings.Contains(mode, "STRICT_TRANS_TABLES") {
+		return nil
+	}
+	return access.Unavailable("the database cuts values that are too long: sql_mode is %q and needs STRICT_ALL_TABLES", mode)
+}

@@ -1,0 +1,264 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"gorm.io/gorm"
+)
+
+// write is one change of one tenant in the making: a transaction that holds the
+// tenant's row.
+type write struct {
+	ctx     context.Context
+	tx      *gorm.DB
+	tenant  tenantRow // its fields except id, code and revision may be changed
+	now     time.Time
+	changes []changeRow
+}
+
+// tries bounds how often a write that lost a race is begun again.
+const tries = 8
+
+// commit is the one way to write. It locks the tenant's row first, so that
+// writers of a tenant follow one another and revisions have no gaps; it refuses
+// a change made for another revision than is there; it lets do change rows and
+// records what do noted; all of it in one transaction. When do notes nothing,
+// nothing is written and the current revision is the answer.
+func (s *Store) commit(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Revision, error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	if err := checkChange(c); err != nil {
+		return 0, err
+	}
+	for try := 1; ; try++ {
+		rev, err := s.attempt(ctx, c, lock, do)
+		if err == nil || try == tries || !lostRace(err) {
+			return rev, fault("commit", err)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fault("commit", ctx.Err())
+		case <-time.After(time.Duration(try) * 10 * time.Millisecond):
+		}
+	}
+}
+
+// errNothing rolls back a transaction that had nothing to do.
+var errNothing = errors.New("nothing to write")
+
+func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Revision, error) {
+	var rev access.Revision
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		tenant, err := lock(tx)
+		if err != nil {
+			return err
+		}
+		rev = access.Revision(tenant.Revision)
+		if err := fresh(c.Base, rev); err != nil {
+			return err
+		}
+		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now()}
+		if err := do(w); err != nil {
+			return err
+		}
+		if len(w.changes) == 0 {
+			return errNothing
+		}
+		rev++
+		return w.seal(c)
+	})
+	if err != nil && !errors.Is(err, errNothing) {
+		return 0, err
+	}
+	return rev, nil
+}
+
+func fresh(base, current access.Revision) error {
+	if base == access.AnyRevision || base == current {
+		return nil
+	}
+	return &access.Error{Kind: access.ErrStale, Field: "base_revision", Message: fmt.Sprintf(
+		"the change was made for revision %d, and the tenant is at revision %d", base, current)}
+}
+
+// seal writes the next revision with its changes and moves the counter.
+func (w *write) seal(c access.Change) error {
+	parent, err := w.parent()
+	if err != nil {
+		return err
+	}
+	before := w.tenant.Revision
+	w.tenant.Revision++
+	entry := revisionRow{
+		TenantID: w.tenant.ID, Number: w.tenant.Revision, Parent: parent,
+		Author: c.Author, Source: c.Source, Reason: c.Reason, MadeAt: w.now.UnixMicro(),
+	}
+	chain := newLink(w.tenant.Code, entry)
+	for i := range w.changes {
+		w.changes[i].TenantID, w.changes[i].Revision, w.changes[i].N = w.tenant.ID, entry.Number, int64(i+1)
+		chain.change(w.changes[i])
+	}
+	entry.Hash = chain.sum()
+	if err := w.tx.Create(&entry).Error; err != nil {
+		return err
+	}
+	if err := insert(w, "revision_change", w.changes); err != nil {
+		return err
+	}
+	done := w.tx.Model(&w.tenant).Where("revision = ?", before).Select("*").Omit("id", "code").Updates(w.tenant)
+	return exactly(1, done)
+}
+
+// parent gives the hash of the newest revision.
+func (w *write) parent() (string, error) {
+	if w.tenant.Revision == 0 {
+		return "", nil
+	}
+	var entry revisionRow
+	err := w.tx.Where("tenant_id = ? AND number = ?", w.tenant.ID, w.tenant.Revision).Take(&entry).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return "", broken(w.tenant.Revision, "is missing; nothing can be written after it")
+	}
+	return entry.Hash, err
+}
+
+// note records a change. The images are written as JSON; nil stands for "not there".
+func (w *write) note(kind, name string, before, after any) error {
+	row := changeRow{Kind: kind, Name: name}
+	var err error
+	if before != nil {
+		if row.OldValue, err = encode(before); err != nil {
+			return err
+		}
+	}
+	if after != nil {
+		if row.NewValue, err = encode(after); err != nil {
+			return err
+		}
+	}
+	if len(row.OldValue) > maxDocument || len(row.NewValue) > maxDocument {
+		return access.Invalid(kind, "%q is larger than %d bytes", name, maxDocument)
+	}
+	w.changes = append(w.changes, row)
+	return nil
+}
+
+// What one statement may carry: databases limit the number of placeholders and
+// the size of a packet.
+const (
+	chunkRows   = 1000
+	chunkBytes  = 1 << 20
+	maxDocument = 4 << 20
+)
+
+// stored is a record that its table finds by a handle: its id or code.
+type stored[R any] interface {
+	record[R]
+	sized
+	name() string // in the history
+	handle() any
+	image() any // in the history
+}
+
+// replace turns what a table holds of the tenant into what is wanted and notes
+// every difference. Changed rows are deleted and written anew, so that there
+// are two kinds of statements, each for many rows.
+func replace[R stored[R]](w *write, table, column, kind string, have, want []R) error {
+	edits := diff(have, want)
+	var gone []any
+	var added []R
+	for _, e := range edits {
+		var before, after any
+		name := ""
+		if e.hadOld {
+			gone, before, name = append(gone, e.old.handle()), e.old.image(), e.old.name()
+		}
+		if e.hasNew {
+			added, after, name = append(added, e.new), e.new.image(), e.new.name()
+		}
+		if err := w.note(kind, name, before, after); err != nil {
+			return err
+		}
+	}
+	if err := remove(w, table, column, gone); err != nil {
+		return err
+	}
+	return insert(w, table, added)
+}
+
+// remove deletes exactly these rows of the tenant, or fails.
+func remove(w *write, table, column string, handles []any) error {
+	for chunk := range slices.Chunk(handles, chunkRows) {
+		done := w.tx.Exec("DELETE FROM "+table+" WHERE tenant_id = ? AND "+column+" IN ?", w.tenant.ID, chunk)
+		if err := exactly(len(chunk), done); err != nil {
+			return fmt.Errorf("delete from %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// insert writes exactly these rows, or fails.
+func insert[R sized](w *write, table string, rows []R) error {
+	for len(rows) > 0 {
+		n := fitting(rows)
+		chunk := rows[:n]
+		if err := exactly(n, w.tx.Table(table).Create(&chunk)); err != nil {
+			return fmt.Errorf("insert into %s: %w", table, err)
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// sized is a row that knows about how many bytes it takes.
+type sized interface{ size() int }
+
+// fitting is how many of the rows, at least one, fit into one statement.
+func fitting[R sized](rows []R) int {
+	bytes := 0
+	for i, r := range rows {
+		if bytes += r.size(); i > 0 && (i == chunkRows || bytes > chunkBytes) {
+			return i
+		}
+	}
+	return len(rows)
+}
+
+// exactly makes a statement that met another number of rows than meant an error.
+func exactly(want int, done *gorm.DB) error {
+	if done.Error != nil {
+		return done.Error
+	}
+	if done.RowsAffected != int64(want) {
+		return fmt.Errorf("the statement met %d rows instead of %d", done.RowsAffected, want)
+	}
+	return nil
+}
+
+const (
+	maxAuthor = 255
+	maxReason = 4096
+)
+
+// checkChange refuses what the history could not keep.
+func checkChange(c access.Change) error {
+	if c.Author == "" {
+		return access.Invalid("author", "is required")
+	}
+	for _, f := range []struct {
+		field, text string
+		limit       int
+	}{{"author", c.Author, maxAuthor}, {"source", c.Source, maxAuthor}, {"reason", c.Reason, maxReason}} {
+		if len(f.text) > f.limit || !utf8.ValidString(f.text) {
+			return access.Invalid(f.field, "is not text of at most %d bytes", f.limit)
+		}
+	}
+	return nil
+}

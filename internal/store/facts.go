@@ -1,0 +1,306 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"gorm.io/gorm"
+)
+
+// view is one consistent snapshot of one tenant.
+type view struct {
+	ctx    context.Context
+	tx     gorm.ConnPool // an open transaction
+	tenant tenantRow
+}
+
+// snapshot opens a transaction that only reads and sees one state of the
+// database: that of its first statement, which is the tenant's row with the
+// revision.
+func (s *Store) snapshot(ctx context.Context, tenant string, read func(view) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	conns, err := s.reader.DB()
+	if err != nil {
+		return err
+	}
+	tx, err := conns.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // it has changed nothing
+	row, err := readTenant(ctx, tx, tenant)
+	if err != nil {
+		return err
+	}
+	return read(view{ctx: ctx, tx: tx, tenant: row})
+}
+
+func readTenant(ctx context.Context, q gorm.ConnPool, code string) (tenantRow, error) {
+	var r tenantRow
+	err := q.QueryRowContext(ctx, "SELECT id, code, description, epoch, revision, rules, next_at, settings FROM tenant WHERE code = ?", code).
+		Scan(&r.ID, &r.Code, &r.Description, &r.Epoch, &r.Revision, &r.Rules, &r.NextAt, &r.Settings)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = gorm.ErrRecordNotFound
+	}
+	return r, known(code, r, err)
+}
+
+// Load gives everything that decisions of a tenant read, from one snapshot.
+// Every row is checked as it passes; one that is not understood, or a number of
+// rules that is not the number last written, is an error of kind ErrInvalid
+// that names it. Nothing is left out.
+func (s *Store) Load(ctx context.Context, tenant string) (access.Facts, error) {
+	var l loader
+	err := s.snapshot(ctx, tenant, func(v view) error {
+		l.view = v
+		return l.load()
+	})
+	if err != nil {
+		return access.Facts{}, fault("load tenant "+tenant, err)
+	}
+	return l.facts, nil
+}
+
+// loader gathers facts and the names by which rules are checked.
+type loader struct {
+	view
+	facts    access.Facts
+	known    map[string]bool // typed names of roles, groups and applications
+	scopes   map[string]bool
+	sections map[string]bool
+	conds    map[string]bool
+	sentinel bool
+}
+
+func (l *loader) load() error {
+	l.known = map[string]bool{access.SuperuserRole: true}
+	l.scopes, l.sections, l.conds = map[string]bool{string(access.Everywhere): true}, map[string]bool{}, map[string]bool{}
+	for _, part := range []func() error{
+		l.settings, l.catalogue, l.scopeTree, l.roles, l.groups, l.conditions, l.users, l.rules,
+	} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loader) settings() error {
+	var d settingsDocument
+	if err := decode("settings", l.tenant.Settings, &d); err != nil {
+		return err
+	}
+	l.facts = access.Facts{
+		Tenant: l.tenant.Code, Revision: access.Revision(l.tenant.Revision),
+		Combining: access.Combining(d.Combining), Root: access.Section(d.Root), Model: d.Model,
+		Licences: convert(d.Licences, licenceDocument.licence), Groups: map[string]access.GroupKind{},
+	}
+	l.sections[d.Root] = true
+	if c := l.facts.Combining; c != access.DenyOverrides && c != access.AllowOverrides {
+		return access.Invalid("combining", "%q is neither %s nor %s", c, access.DenyOverrides, access.AllowOverrides)
+	}
+	return access.ValidSection("root", l.facts.Root)
+}
+
+func (l *loader) documents(table string, take func(documentRow) error) error {
+	return readDocuments(l.ctx, l.tx, table, l.tenant.ID, take)
+}
+
+func (l *loader) catalogue() error {
+	return l.documents("applications", func(r documentRow) error {
+		var d applicationDocument
+		if err := decode("application "+r.Code, r.Body, &d); err != nil {
+			return err
+		}
+		a := d.application()
+		for _, s := range a.Sections {
+			l.sections[string(s.Path)] = true
+		}
+		l.known[access.Name(access.KindApplication, a.Code)] = true
+		l.facts.Catalogue = append(l.facts.Catalogue, a)
+		return same("application", r.Code, a.Code)
+	})
+}
+
+func (l *loader) scopeTree() error {
+	return l.documents("scopes", func(r documentRow) error {
+		var d scopeDocument
+		if err := decode("scope "+r.Code, r.Body, &d); err != nil {
+			return err
+		}
+		l.scopes[d.Scope] = true
+		l.facts.Scopes = append(l.facts.Scopes, d.scope())
+		return same("scope", r.Code, d.Scope)
+	})
+}
+
+func (l *loader) roles() error {
+	return l.documents("roles", func(r documentRow) error {
+		l.known[access.Name(access.KindRole, r.Code)] = true
+		return access.ValidCode("role", r.Code)
+	})
+}
+
+func (l *loader) groups() error {
+	return l.documents("user_groups", func(r documentRow) error {
+		var d groupDocument
+		if err := decode("group "+r.Code, r.Body, &d); err != nil {
+			return err
+		}
+		l.known[access.Name(access.KindGroup, d.Code)] = true
+		kind := access.GroupKind(d.Kind)
+		if kind != access.GroupDefault && kind != access.GroupTemplate && kind != access.GroupRegular {
+			return access.Invalid("group "+r.Code, "kind %q is none of default, template, regular", d.Kind)
+		}
+		l.facts.Groups[d.Code] = kind
+		return same("group", r.Code, d.Code)
+	})
+}
+
+// conditions: the id of a condition is derived from its text, so an edited
+// text shows.
+func (l *loader) conditions() error {
+	return l.documents("conditions", func(r documentRow) error {
+		var d conditionDocument
+		if err := decode("condition "+r.Code, r.Body, &d); err != nil {
+			return err
+		}
+		l.conds[r.Code] = true
+		l.facts.Conditions = append(l.facts.Conditions, access.Condition{ID: r.Code, Text: d.Text, Origin: access.Origin(d.Origin)})
+		return same("condition", r.Code, access.ConditionID(d.Text))
+	})
+}
+
+// same: the code of a row is the one in its document, byte by byte.
+func same(noun, row, document string) error {
+	if row == document {
+		return nil
+	}
+	return access.Invalid(noun+" "+row, "its document is that of %q", document)
+}
+
+func (l *loader) users() error {
+	return readUsers(l.ctx, l.tx, l.tenant.ID, func(r userRow) error {
+		u, err := r.user()
+		if err != nil {
+			return err
+		}
+		switch u.Status {
+		case access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked:
+		default:
+			return access.Invalid("user "+u.ID, "status %q is none of active, invited, disabled, locked", u.Status)
+		}
+		l.facts.Users = append(l.facts.Users, access.UserFacts{
+			ID: u.ID, Status: u.Status, Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
+		})
+		return access.ValidUserID("user", u.ID)
+	})
+}
+
+func (l *loader) rules() error {
+	if err := readRules(l.ctx, l.tx, l.tenant.ID, l.rule); err != nil {
+		return err
+	}
+	if n := int64(len(l.facts.Rules)); n != l.tenant.Rules {
+		return access.Invalid("casbin_rule", "holds %d rules of the tenant, and %d were written", n, l.tenant.Rules)
+	}
+	if l.facts.Ours() && !l.sentinel {
+		return access.Invalid("casbin_rule", "lacks the rule of the superuser, %q", access.Sentinel())
+	}
+	return nil
+}
+
+// rule takes one row over after checking it.
+func (l *loader) rule(r ruleRow) error {
+	rule, err := r.rule()
+	if err == nil {
+		err = l.fits(r, rule)
+	}
+	if err != nil {
+		return fmt.Errorf("casbin_rule row %d (%q): %w", r.ID, r.name(), err)
+	}
+	l.facts.Rules = append(l.facts.Rules, rule)
+	return nil
+}
+
+func (l *loader) fits(r ruleRow, rule access.Rule) error {
+	if err := checkLine(rule); err != nil {
+		return err
+	}
+	if r.Pending && r.ValidFrom == 0 {
+		return access.Invalid("pending", "is set, and the rule has no beginning")
+	}
+	if !l.facts.Ours() {
+		return nil
+	}
+	switch {
+	case rule.Type == "p" && len(rule.Values) == 6:
+		return l.grant(rule.Values)
+	case rule.Type == "g" && len(rule.Values) == 3:
+		return l.membership(rule.Values)
+	}
+	return access.Invalid("line", "is neither p with 6 values nor g with 3")
+}
+
+func (l *loader) grant(v []string) error {
+	if slices.Equal(v, access.Sentinel().Values) {
+		l.sentinel = true
+		return nil
+	}
+	if v[0] == access.SuperuserRole {
+		return access.Invalid("v0", "only the built-in rule may be the superuser's")
+	}
+	act, err := access.ParseRuleAct("v3", v[3])
+	if err != nil {
+		return err
+	}
+	if act.All {
+		return access.Invalid("v3", "only the built-in rule may name all actions")
+	}
+	if err := access.ValidEffect("v4", access.Effect(v[4])); err != nil {
+		return err
+	}
+	if !l.sections[v[2]] {
+		return access.Invalid("v2", "the section %q does not exist", v[2])
+	}
+	if v[5] != access.NoCondition && !l.conds[v[5]] {
+		return access.Invalid("v5", "the condition %q does not exist", v[5])
+	}
+	return errors.Join(l.named("v0", v[0]), l.scope("v1", v[1]))
+}
+
+func (l *loader) membership(v []string) error {
+	if kind, _, ok := access.ParseName(v[1]); !ok || (kind != access.KindGroup && kind != access.KindRole) {
+		return access.Invalid("v1", "%q is neither a group nor a role", v[1])
+	}
+	if v[1] == access.SuperuserRole && v[2] != string(access.Everywhere) {
+		return access.Invalid("v2", "the role superuser can only be held everywhere")
+	}
+	return errors.Join(l.named("v0", v[0]), l.named("v1", v[1]), l.scope("v2", v[2]))
+}
+
+// named checks a typed name. Users need no account: plain lines may name those
+// who come later.
+func (l *loader) named(field, name string) error {
+	kind, _, ok := access.ParseName(name)
+	if !ok {
+		return access.Invalid(field, "%q is not a name of a user, application, group or role", name)
+	}
+	if kind != access.KindUser && !l.known[name] {
+		return access.Invalid(field, "%q does not exist", name)
+	}
+	return nil
+}
+
+func (l *loader) scope(field, scope string) error {
+	if l.scopes[scope] {
+		return nil
+	}
+	return access.Invalid(field, "the scope %q does not exist", scope)
+}

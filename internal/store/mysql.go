@@ -1,0 +1,105 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/driver/mysql"
+	"gorm.io/gorm"
+)
+
+// The collations that compare text byte by byte, without padding.
+const (
+	mariadbCollation = "utf8mb4_nopad_bin"
+	mysqlCollation   = "utf8mb4_0900_bin"
+)
+
+// sessionSettings are forced upon every connection unless the DSN has its own.
+// Outside strict mode MySQL cuts values that are too long, and a cut rule is
+// a rule for somebody else. A lock is waited for less long than an answer.
+var sessionSettings = map[string]string{
+	"sql_mode":                 "'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+	"innodb_lock_wait_timeout": "10",
+}
+
+func (s *Store) connectMySQL(ctx context.Context, o Options) error {
+	config, err := mysqlConfig(o.DSN)
+	if err != nil {
+		return err
+	}
+	connector, err := mysqldriver.NewConnector(config)
+	if err != nil {
+		return access.Invalid("dsn", "%v", err)
+	}
+	conns := sql.OpenDB(connector)
+	open := orElse(o.MaxOpenConns, 16)
+	conns.SetMaxOpenConns(open)
+	conns.SetMaxIdleConns(orElse(o.MaxIdleConns, open))
+	conns.SetConnMaxLifetime(5 * time.Minute) // so that a failed-over server is left in time
+	if s.collation, err = collationOf(ctx, conns); err != nil {
+		return fault("connect to MySQL", errors.Join(err, conns.Close()))
+	}
+	s.db, err = gorm.Open(mysql.New(mysql.Config{Conn: conns, SkipInitializeWithVersion: true}), gormConfig())
+	s.reader = s.db
+	return fault("connect to MySQL", err)
+}
+
+// mysqlConfig reads the DSN and settles what must not be left to chance.
+func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
+	config, err := mysqldriver.ParseDSN(dsn)
+	if err != nil {
+		return nil, access.Invalid("dsn", "%v", err)
+	}
+	if config.DBName == "" {
+		return nil, access.Invalid("dsn", "names no database")
+	}
+	config.ParseTime, config.Loc = true, time.UTC
+	config.ClientFoundRows = true // count rows that were found, not only those that differ
+	config.MultiStatements, config.AllowAllFiles = false, false
+	config.Timeout = orElseDuration(config.Timeout, 5*time.Second)
+	config.ReadTimeout = orElseDuration(config.ReadTimeout, 30*time.Second)
+	config.WriteTimeout = orElseDuration(config.WriteTimeout, 30*time.Second)
+	params := maps.Clone(sessionSettings)
+	maps.Copy(params, config.Params)
+	config.Params = params
+	return config, nil
+}
+
+func orElseDuration(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+func collationOf(ctx context.Context, conns *sql.DB) (string, error) {
+	var version string
+	if err := conns.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
+		return "", err
+	}
+	if strings.Contains(strings.ToLower(version), "mariadb") {
+		return mariadbCollation, nil
+	}
+	return mysqlCollation, nil
+}
+
+// The numbers of errors after which MySQL has rolled back and asks to try again.
+const (
+	mysqlRecordChanged = 1020
+	mysqlLockTimeout   = 1205
+	mysqlDeadlock      = 1213
+)
+
+func lostRace(err error) bool {
+	var e *mysqldriver.MySQLError
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Number == mysqlRecordChanged || e.Number == mysqlLockTimeout || e.Number == mysqlDeadlock
+}

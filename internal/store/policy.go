@@ -1,0 +1,279 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// Apply makes a policy what its tenant has, and gives the new revision; where
+// there is no difference, nothing is written and the current revision is given.
+//
+// Users whom the policy lists are made or changed. Others are left alone and
+// keep what is theirs, after those of the policy in the order of rules; a
+// policy that no longer has a group or role of theirs is refused, with a list.
+// Rules that have ended by the clock are not stored.
+func (s *Store) Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Revision, error) {
+	if err := p.Check().Err(); err != nil {
+		return 0, err
+	}
+	if !utf8.ValidString(p.Description) || len(p.Description) > maxDocument {
+		return 0, access.Invalid("description", "is not text of at most %d bytes", maxDocument)
+	}
+	return s.commit(ctx, c, existing(p.Tenant), func(w *write) error { return s.apply(w, p) })
+}
+
+func (s *Store) apply(w *write, p *access.Policy) error {
+	have, err := w.have()
+	if err != nil {
+		return err
+	}
+	whole, err := merge(p, have.users)
+	if err != nil {
+		return err
+	}
+	want, err := w.want(whole)
+	if err != nil {
+		return err
+	}
+	if len(want.rules) > s.maxRules {
+		return access.Invalid("rules", "the policy has %d rules; %d is the limit", len(want.rules), s.maxRules)
+	}
+	if err := w.settings(want); err != nil {
+		return err
+	}
+	for _, t := range documentTables {
+		if err := replace(w, t.name, "code", t.kind, have.documents[t.name], want.documents[t.name]); err != nil {
+			return err
+		}
+	}
+	if err := replace(w, "users", "id", "user", have.users, want.users); err != nil {
+		return err
+	}
+	if err := replace(w, "casbin_rule", "id", "rule", have.rules, want.rules); err != nil {
+		return err
+	}
+	return w.readBack()
+}
+
+// readBack makes sure, before anything is committed, that Load will understand
+// what was written: a tenant that cannot be loaded must never come about.
+func (w *write) readBack() error {
+	if len(w.changes) == 0 {
+		return nil
+	}
+	l := loader{view: view{ctx: w.ctx, tx: w.tx.Statement.ConnPool, tenant: w.tenant}}
+	if err := l.load(); err != nil {
+		return fmt.Errorf("read back what was written: %w", err)
+	}
+	return nil
+}
+
+// documentTables are the tables of documents and what their rows are called in
+// the history.
+var documentTables = []struct{ name, kind string }{
+	{"applications", "application"}, {"scopes", "scope"}, {"roles", "role"}, {"user_groups", "group"}, {"conditions", "condition"},
+}
+
+// content is everything of a tenant that a policy decides about, as rows.
+type content struct {
+	settings  settingsDocument
+	documents map[string][]documentRow // by table
+	users     []userRow
+	rules     []ruleRow
+}
+
+// have reads what is stored, without judging it: what somebody has spoilt by
+// hand is mended by the next policy.
+func (w *write) have() (content, error) {
+	c := content{documents: map[string][]documentRow{}}
+	q, tenant := w.tx.Statement.ConnPool, w.tenant.ID
+	for _, t := range documentTables {
+		err := readDocuments(w.ctx, q, t.name, tenant, func(r documentRow) error {
+			c.documents[t.name] = append(c.documents[t.name], r)
+			return nil
+		})
+		if err != nil {
+			return c, err
+		}
+	}
+	err := readUsers(w.ctx, q, tenant, func(r userRow) error {
+		c.users = append(c.users, r)
+		return nil
+	})
+	if err != nil {
+		return c, err
+	}
+	return c, readRules(w.ctx, q, tenant, func(r ruleRow) error {
+		c.rules = append(c.rules, r)
+		return nil
+	})
+}
+
+// merge adds the users whom the policy does not list, and checks the whole.
+func merge(p *access.Policy, stored []userRow) (*access.Policy, error) {
+	listed := map[string]bool{}
+	for _, u := range p.Users {
+		listed[u.ID] = true
+	}
+	var others []access.User
+	for _, row := range stored {
+		if listed[row.ID] {
+			continue
+		}
+		u, err := row.user()
+		if err != nil {
+			return nil, err
+		}
+		others = append(others, u)
+	}
+	if len(others) == 0 {
+		return p, nil
+	}
+	if err := keepsHeld(p, others); err != nil {
+		return nil, err
+	}
+	whole := *p
+	whole.Users = slices.Concat(p.Users, others)
+	return &whole, whole.Check().Err()
+}
+
+// keepsHeld refuses a policy without a group or role that other users have.
+func keepsHeld(p *access.Policy, others []access.User) error {
+	known := map[string]bool{access.Name(access.KindRole, access.SuperuserRole): true}
+	for _, g := range p.Groups {
+		known[access.Name(access.KindGroup, g.Code)] = true
+	}
+	for _, r := range p.Roles {
+		known[access.Name(access.KindRole, r.Code)] = true
+	}
+	var lost []string
+	for _, u := range others {
+		for _, l := range u.Groups {
+			if !known[access.Name(access.KindGroup, l.To)] {
+				lost = append(lost, fmt.Sprintf("user %s is in group %s", u.ID, l.To))
+			}
+		}
+		for _, l := range u.Roles {
+			if !known[access.Name(access.KindRole, l.To)] {
+				lost = append(lost, fmt.Sprintf("user %s has role %s", u.ID, l.To))
+			}
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return access.Invalid("groups", "users whom the policy does not list still have what it no longer holds: %s", strings.Join(lost, ", "))
+}
+
+// want makes rows of a whole policy.
+func (w *write) want(p *access.Policy) (content, error) {
+	f := p.Facts()
+	c := content{settings: settingsOf(p, &f)}
+	var err error
+	if c.documents, err = w.documents(p, &f); err != nil {
+		return c, err
+	}
+	if c.users, err = w.userRows(p, &f); err != nil {
+		return c, err
+	}
+	c.rules, err = w.ruleRows(f.Rules)
+	return c, err
+}
+
+func (w *write) documents(p *access.Policy, f *access.Facts) (map[string][]documentRow, error) {
+	d := documents{tenant: w.tenant.ID, rows: map[string][]documentRow{}}
+	for _, a := range p.Catalogue {
+		d.add("applications", a.Code, applicationOf(a))
+	}
+	for _, s := range p.Scopes {
+		d.add("scopes", string(s.Scope), scopeOf(s))
+	}
+	for _, r := range p.Roles {
+		d.add("roles", r.Code, roleOf(r))
+	}
+	for _, g := range p.Groups {
+		d.add("user_groups", g.Code, groupOf(g, f.Groups[g.Code]))
+	}
+	for _, c := range f.Conditions {
+		d.add("conditions", c.ID, conditionDocument{Text: c.Text, Origin: place(c.Origin)})
+	}
+	return d.rows, d.err
+}
+
+// documents gathers rows; the first error stays.
+type documents struct {
+	tenant int64
+	rows   map[string][]documentRow // by table
+	err    error
+}
+
+func (d *documents) add(table, code string, document any) {
+	body, err := encode(document)
+	if d.err == nil {
+		d.err = err
+	}
+	d.rows[table] = append(d.rows[table], documentRow{TenantID: d.tenant, Code: code, Body: body})
+}
+
+func (w *write) userRows(p *access.Policy, f *access.Facts) ([]userRow, error) {
+	var rows []userRow
+	owner := map[string]string{} // by login
+	for i, u := range p.Users {
+		row, err := userRowOf(w.tenant.ID, u, f.Users[i].Status)
+		if err != nil {
+			return nil, err
+		}
+		if other, taken := owner[row.Login.String]; taken && row.Login.Valid {
+			return nil, access.Invalid("email", "users %s and %s have e-mails that differ at most in case", other, u.ID)
+		}
+		owner[row.Login.String] = u.ID
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func (w *write) ruleRows(rules []access.Rule) ([]ruleRow, error) {
+	var rows []ruleRow
+	lines := map[string]bool{}
+	for _, r := range rules {
+		row, err := ruleRowOf(w.tenant.ID, r, w.now)
+		if err != nil {
+			return nil, err
+		}
+		if lines[row.key()] {
+			return nil, access.Invalid("rules", "the rule %q is there twice", r.String())
+		}
+		lines[row.key()] = true
+		if r.Validity.Until.IsZero() || r.Validity.Until.After(w.now) {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// settings writes what is kept in the tenant's own row.
+func (w *write) settings(want content) error {
+	body, err := encode(want.settings)
+	if err != nil {
+		return err
+	}
+	w.tenant.Rules, w.tenant.NextAt = int64(len(want.rules)), 0
+	for _, r := range want.rules {
+		w.tenant.NextAt = sooner(w.tenant.NextAt, r.next())
+	}
+	if body == w.tenant.Settings {
+		return nil
+	}
+	var before any
+	if w.tenant.Settings != "" {
+		before = json.RawMessage(w.tenant.Settings)
+	}
+	w.tenant.Settings, w.tenant.Description = body, want.settings.Description
+	return w.note("tenant", w.tenant.Code, before, json.RawMessage(body))
+}

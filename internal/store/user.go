@@ -1,0 +1,184 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+	"gorm.io/gorm"
+)
+
+// userRow is a row of users.
+type userRow struct {
+	TenantID int64
+	ID       string
+	Position int64
+	Email    string
+	Login    login
+	Name     string
+	Status   string
+	Body     string
+}
+
+// TableName is asked by gorm.
+func (userRow) TableName() string { return "users" }
+
+func (r userRow) key() string             { return r.ID }
+func (r userRow) name() string            { return r.ID }
+func (r userRow) number() int64           { return r.Position }
+func (r userRow) at(number int64) userRow { r.Position = number; return r }
+func (r userRow) handle() any             { return r.ID }
+
+func (r userRow) size() int { return len(r.Body) }
+
+// userImage is how a user stands in the history.
+type userImage struct {
+	Position int64           `json:"position"`
+	Email    string          `json:"email,omitempty"`
+	Name     string          `json:"name,omitempty"`
+	Status   string          `json:"status"`
+	Body     json.RawMessage `json:"body"`
+}
+
+func (r userRow) image() any {
+	return userImage{r.Position, r.Email, r.Name, r.Status, json.RawMessage(r.Body)}
+}
+
+// login is an e-mail in the form in which it is unique. Users without an
+// e-mail have none, and do not collide.
+type login = sql.NullString
+
+var fold = cases.Fold()
+
+func loginOf(email string) login {
+	return login{String: norm.NFC.String(fold.String(email)), Valid: email != ""}
+}
+
+type userDocument struct {
+	Groups          []linkDocument  `json:"groups,omitempty"`
+	Roles           []linkDocument  `json:"roles,omitempty"`
+	Grants          []grantDocument `json:"grants,omitempty"`
+	Licences        []string        `json:"licences,omitempty"`
+	ApplicationsOff []string        `json:"applications_off,omitempty"`
+	Attributes      attributes      `json:"attributes,omitempty"`
+	Origin          place           `json:"origin,omitzero"`
+}
+
+func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, error) {
+	body, err := encode(userDocument{
+		Groups: convert(u.Groups, linkOf), Roles: convert(u.Roles, linkOf), Grants: convert(u.Grants, grantOf),
+		Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes, Origin: place(u.Origin),
+	})
+	return userRow{
+		TenantID: tenant, ID: u.ID, Email: u.Email, Login: loginOf(u.Email), Name: u.Name, Status: string(status), Body: body,
+	}, err
+}
+
+// user gives the account of a row.
+func (r userRow) user() (access.User, error) {
+	var d userDocument
+	if err := decode("user "+r.ID, r.Body, &d); err != nil {
+		return access.User{}, err
+	}
+	return access.User{
+		ID: r.ID, Email: r.Email, Name: r.Name, Status: access.UserStatus(r.Status),
+		Groups: convert(d.Groups, linkDocument.link), Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant),
+		Licences: d.Licences, ApplicationsOff: d.ApplicationsOff, Attributes: d.Attributes, Origin: access.Origin(d.Origin),
+	}, nil
+}
+
+func readUsers(ctx context.Context, q gorm.ConnPool, tenant int64, take func(userRow) error) error {
+	query := "SELECT id, position, email, login, name, status, body FROM users WHERE tenant_id = ? ORDER BY position"
+	return each(ctx, q, query, []any{tenant}, func(rows *sql.Rows) error {
+		r := userRow{TenantID: tenant}
+		if err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body); err != nil {
+			return err
+		}
+		return take(r)
+	})
+}
+
+// attributes keep the difference between whole numbers and others, which
+// conditions can see and plain JSON loses.
+type attributes map[string]any
+
+func (a attributes) MarshalJSON() ([]byte, error) {
+	return json.Marshal(exact(map[string]any(a)))
+}
+
+// exact replaces floating-point numbers that are whole by their text with ".0".
+func exact(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = exact(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = exact(e)
+		}
+		return out
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1e21 {
+			return json.RawMessage(strconv.FormatFloat(v, 'f', 1, 64))
+		}
+	}
+	return v
+}
+
+func (a *attributes) UnmarshalJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var m map[string]any
+	if err := d.Decode(&m); err != nil {
+		return err
+	}
+	v, err := numbers(m)
+	if err == nil {
+		*a = v.(map[string]any)
+	}
+	return err
+}
+
+// numbers turns whole numbers into int64, or uint64 where that is needed, and
+// others into float64.
+func numbers(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if v[k], err = numbers(e); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		for i, e := range v {
+			if v[i], err = numbers(e); err != nil {
+				return nil, err
+			}
+		}
+	case json.Number:
+		return number(v.String())
+	}
+	return v, nil
+}
+
+func number(s string) (any, error) {
+	if strings.ContainsAny(s, ".eE") {
+		return strconv.ParseFloat(s, 64)
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, nil
+	}
+	return strconv.ParseUint(s, 10, 64)
+}
