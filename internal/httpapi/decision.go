@@ -1,0 +1,248 @@
+package httpapi
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// enforce answers one question. It is the path that everything else waits for,
+// so it neither reflects nor keeps anything between questions.
+func (c *call) enforce() error {
+	var wire api.Request
+	if err := c.read(func(r *reader) error { return r.request(&wire) }); err != nil {
+		return err
+	}
+	ask, err := c.requestOf(&wire)
+	if err != nil {
+		return err
+	}
+	d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &ask)
+	if err != nil {
+		return err
+	}
+	c.api.metrics.decided(c.tenant, d.Reason)
+	c.in.out = c.in.appendDecision(c.in.out[:0], c.tenant, &d)
+	return c.answer(200, c.in.out)
+}
+
+// requestOf needs to know the tenant's model only for positional questions.
+func (c *call) requestOf(w *api.Request) (access.Request, error) {
+	return RequestOf(w, w.Request == nil || c.api.o.Decisions.Ours(c.tenant))
+}
+
+// enforceBatch answers several questions from one revision. A question that
+// breaks a rule is denied in its place.
+func (c *call) enforceBatch() error {
+	var questions []question
+	err := c.read(func(r *reader) error {
+		return r.object("", &batchNames, func(name string) error {
+			return r.list(name, func(i int) error {
+				if i == maxBatch {
+					return tooMany(name)
+				}
+				q, err := c.question(r)
+				questions = append(questions, q)
+				return err
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if len(questions) == 0 {
+		return access.Invalid("requests", "must hold at least one question")
+	}
+	answers, err := c.decideAll(questions)
+	if err != nil {
+		return err
+	}
+	out := append(c.in.out[:0], `{"decisions":[`...)
+	for i := range answers {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = c.in.appendDecision(out, c.tenant, &answers[i])
+	}
+	c.in.out = append(out, "]}"...)
+	return c.answer(200, c.in.out)
+}
+
+func tooMany(field string) error {
+	return access.Invalid(field, "holds more than %d questions", maxBatch)
+}
+
+// question is one of several: what is asked, or what is wrong with it.
+type question struct {
+	ask   access.Request
+	wrong error
+}
+
+// question reads one element of a list. What is wrong with it stays with it.
+func (c *call) question(r *reader) (question, error) {
+	outer := r.wrong
+	r.wrong = nil
+	var wire api.Request
+	err := r.request(&wire)
+	q := question{wrong: r.wrong}
+	r.wrong = outer
+	if err == nil && q.wrong == nil {
+		q.ask, q.wrong = c.requestOf(&wire)
+	}
+	return q, err
+}
+
+// decideAll asks the questions that can be asked, all of one revision, and
+// puts a denial in the place of the others.
+func (c *call) decideAll(questions []question) ([]access.Decision, error) {
+	asks := make([]access.Request, 0, len(questions))
+	for i := range questions {
+		if questions[i].wrong == nil {
+			asks = append(asks, questions[i].ask)
+		}
+	}
+	given, err := c.api.o.Decisions.CheckAll(c.ctx(), c.caller, c.tenant, asks)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]access.Decision, len(questions))
+	for i := range questions {
+		if wrong := questions[i].wrong; wrong != nil {
+			answers[i] = access.Decision{Reason: access.ReasonRequestInvalid, Detail: problemOf(wrong).Message}
+		} else {
+			answers[i], given = given[0], given[1:]
+		}
+		c.api.metrics.decided(c.tenant, answers[i].Reason)
+	}
+	return answers, nil
+}
+
+// explain answers one question with everything that led to the answer.
+func (c *call) explain() error {
+	var wire api.Request
+	if err := c.read(func(r *reader) error { return r.request(&wire) }); err != nil {
+		return err
+	}
+	ask, err := c.requestOf(&wire)
+	if err != nil {
+		return err
+	}
+	e, err := c.api.o.Decisions.Explain(c.ctx(), c.caller, c.tenant, &ask)
+	if err != nil {
+		return err
+	}
+	c.api.metrics.decided(c.tenant, e.Reason)
+	return c.reply(200, ExplanationOf(c.tenant, &e))
+}
+
+// DecisionOf gives a decision as it goes over the wire.
+func DecisionOf(tenant string, d *access.Decision) api.Decision {
+	w := api.Decision{
+		Allowed: d.Allowed, Reason: string(d.Reason), Detail: d.Detail, Action: string(d.Action),
+		Tenant: tenant, Revision: uint64(d.Revision), ValidUntil: utc(d.ValidUntil),
+	}
+	if d.Rule != nil {
+		w.Rule = &api.Rule{Line: d.Rule.String(), Origin: d.Rule.Origin.String()}
+	}
+	return w
+}
+
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC()
+}
+
+// appendDecision writes what marshalling DecisionOf would write.
+func (r *reader) appendDecision(b []byte, tenant string, d *access.Decision) []byte {
+	b = strconv.AppendBool(append(b, `{"decision":`...), d.Allowed)
+	b = appendText(append(b, `,"reason":`...), string(d.Reason))
+	if d.Detail != "" {
+		b = appendText(append(b, `,"detail":`...), d.Detail)
+	}
+	if d.Action != "" {
+		b = appendText(append(b, `,"action":`...), string(d.Action))
+	}
+	if d.Rule != nil {
+		b = r.appendRule(append(b, `,"rule":`...), d.Rule)
+	}
+	if tenant != "" {
+		b = appendText(append(b, `,"tenant":`...), tenant)
+	}
+	if d.Revision != 0 {
+		b = strconv.AppendUint(append(b, `,"revision":`...), uint64(d.Revision), 10)
+	}
+	if !d.ValidUntil.IsZero() {
+		b = d.ValidUntil.UTC().AppendFormat(append(b, `,"valid_until":"`...), time.RFC3339Nano)
+		b = append(b, '"')
+	}
+	return append(b, '}')
+}
+
+func (r *reader) appendRule(b []byte, rule *access.Rule) []byte {
+	r.line = append(append(r.line[:0], rule.Type...), ',')
+	for i, v := range rule.Values {
+		if i > 0 {
+			r.line = append(r.line, ',')
+		}
+		r.line = append(append(r.line, ' '), v...)
+	}
+	b = appendText(append(b, `{"line":`...), r.line)
+	if rule.Origin.File != "" {
+		b = appendText(append(b, `,"origin":`...), rule.Origin.String())
+	}
+	return append(b, '}')
+}
+
+// appendText writes a JSON string. What is not UTF-8 comes out as U+FFFD.
+func appendText[T ~[]byte | ~string](b []byte, s T) []byte {
+	b, _ = jsontext.AppendQuote(b, s) // the error says that there was invalid UTF-8
+	return b
+}
+
+// ExplanationOf gives an explanation as it goes over the wire.
+func ExplanationOf(tenant string, e *access.Explanation) api.Explanation {
+	w := api.Explanation{Decision: DecisionOf(tenant, &e.Decision)}
+	for i := range e.Parts {
+		w.Parts = append(w.Parts, partOf(&e.Parts[i]))
+	}
+	return w
+}
+
+func partOf(p *access.ExplanationPart) api.ExplanationPart {
+	w := api.ExplanationPart{
+		Action: string(p.Action), Gates: make([]api.Gate, len(p.Gates)),
+		Path: rulesOf(p.Path), Losing: rulesOf(p.Losing),
+	}
+	for i, g := range p.Gates {
+		w.Gates[i] = api.Gate{Gate: string(g.Gate), Outcome: string(g.Outcome), Reason: string(g.Reason), Detail: g.Detail}
+	}
+	for _, g := range p.Nearest {
+		w.Nearest = append(w.Nearest, grantOf(&g))
+	}
+	return w
+}
+
+func rulesOf(rules []access.Rule) []api.Rule {
+	var w []api.Rule
+	for _, r := range rules {
+		w = append(w, api.Rule{Line: r.String(), Origin: r.Origin.String()})
+	}
+	return w
+}
+
+func grantOf(g *access.Grant) api.Grant {
+	return api.Grant{
+		Section: string(g.Section), Rights: append(g.Rights.Names(), g.Actions...), Scope: string(g.Scope),
+		Effect: string(g.Effect), Condition: g.Condition, From: utc(g.Validity.From), Until: utc(g.Validity.Until),
+	}
+}
+
+// marshal writes an answer in which every member is known and valid.
+func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }

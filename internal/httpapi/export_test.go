@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"encoding/json"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// Route shows a line of the table of routes to tests.
+type Route struct {
+	Method, Path, Need, Tag, Summary, Text, Media string
+	Body, Answer, Also                            any
+	Status                                        int
+	Change                                        bool
+}
+
+// Routes shows the table of routes.
+func Routes() []Route {
+	var all []Route
+	for _, r := range allRoutes() {
+		all = append(all, Route{
+			Method: r.method, Path: r.path, Need: string(r.need), Tag: r.tag, Summary: r.summary, Text: r.text, Media: r.media,
+			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change,
+		})
+	}
+	return all
+}
+
+// DecodeRequest reads a body as /v1/enforce does.
+func DecodeRequest(body []byte) (api.Request, error) {
+	var to api.Request
+	err := decodeBody(body, func(r *reader) error { return r.request(&to) })
+	return to, err
+}
+
+// DecodeAny reads a body of free form.
+func DecodeAny(body []byte) (v any, err error) {
+	err = decodeBody(body, func(r *reader) error {
+		var err error
+		v, err = r.any()
+		return err
+	})
+	return v, err
+}
+
+func decodeBody(body []byte, read func(*reader) error) error {
+	r := readers.Get().(*reader)
+	defer r.release()
+	r.body = append(r.body[:0], body...)
+	if err := r.decode(func() error { return read(r) }); err != nil {
+		return err
+	}
+	return r.wrong
+}
+
+// AppendDecision writes a decision as the fast path does.
+func AppendDecision(tenant string, d *access.Decision) json.RawMessage {
+	return (&reader{}).appendDecision(nil, tenant, d)
+}
+
+// ProblemOf shows what becomes of an error.
+func ProblemOf(err error) api.Problem { return problemOf(err) }

@@ -1,0 +1,49 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/bailiwick/bailiwick/api"
+)
+
+// The states of health.
+const (
+	healthOK          = "ok"
+	healthDegraded    = "degraded"
+	healthUnavailable = "unavailable"
+)
+
+func (c *call) livez() error {
+	return c.reply(http.StatusOK, api.Health{Status: healthOK})
+}
+
+// readyz answers 503 when questions are not answered. A tenant that could not
+// be loaded only degrades it: the others are answered, and that one by its last
+// good revision.
+func (c *call) readyz() error {
+	policy := c.api.policyCheck()
+	h := api.Health{Status: policy.Status, Checks: []api.HealthCheck{policy}}
+	if c.api.draining.Load() {
+		h.Status = healthUnavailable
+		h.Checks = append(h.Checks, api.HealthCheck{
+			Name: "server", Status: healthUnavailable, Reasons: []string{"the server is shutting down"},
+		})
+	}
+	status := http.StatusOK
+	if h.Status == healthUnavailable {
+		status = http.StatusServiceUnavailable
+	}
+	return c.reply(status, h)
+}
+
+func (a *door) policyCheck() api.HealthCheck {
+	ready := a.o.Follower.Ready()
+	check := api.HealthCheck{Name: "policy", Status: healthOK, Reasons: ready.Reasons}
+	switch {
+	case !ready.Ready:
+		check.Status = healthUnavailable
+	case len(ready.Reasons) > 0:
+		check.Status = healthDegraded
+	}
+	return check
+}

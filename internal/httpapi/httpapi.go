@@ -1,0 +1,262 @@
+// Package httpapi is the door over HTTP: it turns what comes over the wire into
+// questions and changes for package service, and what comes back into answers.
+//
+// One table, in route.go, both registers the routes and describes them; the
+// OpenAPI document is generated from it. One decoder, in decode.go, reads every
+// body. One table, in problem.go, turns errors into answers. Nothing here
+// decides anything.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/service"
+)
+
+// Options is what the door needs. The services must be set; for the rest the
+// zero value works.
+type Options struct {
+	Decisions *service.Decisions
+	Policies  *service.Policies
+	Tenants   *service.Tenants
+	Keys      *service.Keys
+	Follower  *service.Follower
+
+	// PublicURL is what clients write before the paths, for instance
+	// https://access.example.com. It stands in the AuthZEN configuration, which
+	// is never derived from a request. The address listened on when empty.
+	PublicURL string
+	// TrustedProxies may tell the client's address in X-Forwarded-For: addresses
+	// or networks. Nobody may when empty.
+	TrustedProxies []string
+	// MetricsApart leaves /metrics out; serve Server.Metrics somewhere else.
+	MetricsApart bool
+	// ConditionErrors counts conditions that failed while they were evaluated.
+	ConditionErrors func() uint64
+	Log             *slog.Logger
+	Clock           func() time.Time
+}
+
+// door is the running API.
+type door struct {
+	o         Options
+	gin       *gin.Engine
+	metrics   *metrics
+	docs      []byte
+	publicURL atomic.Pointer[string]
+	draining  atomic.Bool
+}
+
+func newDoor(o Options) (*door, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	page, err := docsPage()
+	if err != nil {
+		return nil, err
+	}
+	a := &door{o: o, docs: page}
+	a.setPublicURL(o.PublicURL)
+	a.metrics = newMetrics(o)
+	return a, a.register()
+}
+
+// register puts the table of routes into gin, which says nothing of its own.
+func (a *door) register() error {
+	gin.SetMode(gin.ReleaseMode)
+	a.gin = gin.New()
+	a.gin.RedirectTrailingSlash = false
+	a.gin.HandleMethodNotAllowed = true
+	if err := a.gin.SetTrustedProxies(a.o.TrustedProxies); err != nil {
+		return access.Invalid("trusted_proxies", "%s", err.Error())
+	}
+	for _, r := range allRoutes() {
+		if r.path == "/metrics" && a.o.MetricsApart {
+			continue
+		}
+		a.gin.Handle(r.method, ginPath(r.path), a.serve(r))
+	}
+	a.gin.NoRoute(a.serve(&route{path: "unknown", serve: func(*call) error { return errRoute }}))
+	a.gin.NoMethod(a.serve(&route{path: "unknown", serve: func(*call) error { return errMethod }}))
+	return nil
+}
+
+// call is one request on its way through.
+type call struct {
+	api    *door
+	route  *route
+	g      *gin.Context
+	id     string
+	tenant string
+	caller access.Caller
+	in     *reader
+	began  time.Time
+	err    error // what was answered with a problem
+}
+
+// ctx ends when the client is gone or the route's time is over.
+func (c *call) ctx() context.Context { return c.g.Request.Context() }
+
+// Header values that are the same for every answer. Nobody changes them.
+var (
+	headerJSON     = []string{"application/json"}
+	headerProblem  = []string{"application/problem+json"}
+	headerNoStore  = []string{"no-store"}
+	headerNoSniff  = []string{"nosniff"}
+	headerNoSource = []string{"default-src 'none'; frame-ancestors 'none'"}
+	headerNoRefer  = []string{"no-referrer"}
+	headerBearer   = []string{`Bearer realm="bailiwick"`}
+	headerSoon     = []string{"1"}
+	headerHTTPS    = []string{"max-age=31536000"}
+)
+
+// serve wraps what every request goes through: its id, headers, key, time
+// limit, problem document, metrics and line in the log.
+func (a *door) serve(r *route) gin.HandlerFunc {
+	seen := a.metrics.route(r)
+	return func(g *gin.Context) {
+		c := &call{api: a, route: r, g: g, began: a.o.Clock()}
+		c.id = requestID(g.Request.Header["X-Request-Id"])
+		c.headers()
+		defer func() {
+			c.recovered(recover())
+			seen.observe(g.Writer.Status(), a.o.Clock().Sub(c.began))
+			c.log()
+		}()
+		if err := c.handle(); err != nil {
+			c.refuse(err)
+		}
+	}
+}
+
+// handle lets the caller in and runs the route.
+func (c *call) handle() error {
+	if err := c.authenticate(); err != nil {
+		return err
+	}
+	c.tenant = access.DefaultTenant
+	if c.route.tenant {
+		c.tenant = c.g.Param("tenant")
+	}
+	if limit := c.route.timeLimit(); limit > 0 {
+		ctx, cancel := context.WithTimeout(c.ctx(), limit)
+		defer cancel()
+		c.g.Request = c.g.Request.WithContext(ctx)
+		c.extend(limit)
+	}
+	if c.route.body != nil {
+		c.in = readers.Get().(*reader)
+		defer c.in.release()
+	}
+	return c.route.serve(c)
+}
+
+// extend gives a route that may take long more time than the server allows others.
+func (c *call) extend(limit time.Duration) {
+	if limit <= requestTime {
+		return
+	}
+	until := time.Now().Add(limit + requestTime) // the network's clock, not ours
+	ctl := http.NewResponseController(c.g.Writer)
+	_ = ctl.SetReadDeadline(until) // not every writer can; then the server's limits hold
+	_ = ctl.SetWriteDeadline(until)
+}
+
+func (c *call) headers() {
+	h := c.g.Writer.Header()
+	h["Cache-Control"] = headerNoStore
+	h["X-Content-Type-Options"] = headerNoSniff
+	h["Content-Security-Policy"] = headerNoSource
+	h["Referrer-Policy"] = headerNoRefer
+	h["X-Request-Id"] = []string{c.id}
+	if c.api.https() {
+		h["Strict-Transport-Security"] = headerHTTPS
+	}
+}
+
+// read takes in the body by the rules of decode.go.
+func (c *call) read(read func(*reader) error) error {
+	if err := c.jsonContent(); err != nil {
+		return err
+	}
+	if err := c.in.readBody(c.g.Request, c.route.bodyLimit()); err != nil {
+		return err
+	}
+	if err := c.in.decode(func() error { return read(c.in) }); err != nil {
+		return err
+	}
+	return c.in.wrong
+}
+
+// answer sends JSON that is ready.
+func (c *call) answer(status int, body []byte) error {
+	c.g.Writer.Header()["Content-Type"] = headerJSON
+	c.write(status, body)
+	return nil
+}
+
+// reply sends an answer of package api.
+func (c *call) reply(status int, v any) error {
+	body, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.answer(status, body)
+}
+
+func (c *call) write(status int, body []byte) {
+	c.g.Writer.WriteHeader(status)
+	_, _ = c.g.Writer.Write(body) // the client is gone; there is nobody to tell
+}
+
+// recovered turns a panic into a problem; the process lives on.
+func (c *call) recovered(cause any) {
+	if cause == nil {
+		return
+	}
+	if cause == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this
+		panic(cause)
+	}
+	c.api.metrics.panics.Inc()
+	c.api.o.Log.Error("panic in a handler", "request_id", c.id, "route", c.route.path, "cause", cause, "stack", string(debug.Stack()))
+	c.refuse(errPanic)
+}
+
+// log writes the one line of this request. Changes are worth a line always,
+// questions only when somebody looks.
+func (c *call) log() {
+	level := slog.LevelDebug
+	status := c.g.Writer.Status()
+	switch {
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		level = slog.LevelWarn
+	case c.route.change:
+		level = slog.LevelInfo
+	}
+	log, ctx := c.api.o.Log, c.ctx()
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("request_id", c.id), slog.String("method", c.g.Request.Method), slog.String("route", c.route.path),
+		slog.Int("status", status), slog.Duration("took", c.api.o.Clock().Sub(c.began)),
+		slog.String("client", c.g.ClientIP()), slog.String("caller", c.caller.Name), slog.String("tenant", c.tenant),
+	}
+	if c.err != nil {
+		attrs = append(attrs, slog.String("error", c.err.Error()))
+	}
+	log.LogAttrs(ctx, level, "request", attrs...)
+}

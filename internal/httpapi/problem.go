@@ -1,0 +1,138 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/service"
+)
+
+// What can be wrong with a request before anything of ours looks at it. They
+// stand as Kind in an access.Error, like the six kinds of that package.
+var (
+	errJSON        = errors.New("not strict JSON")
+	errContentType = errors.New("not application/json")
+	errTooLarge    = errors.New("too large")
+	errRoute       = errors.New("no such path")
+	errMethod      = errors.New("no such method")
+	errPolicy      = errors.New("policy invalid")
+	errTests       = errors.New("tests failed")
+)
+
+// kind is one way a request can fail: a line of the one table from kinds of
+// errors to answers. Codes are part of the API and stay as they are.
+type kind struct {
+	is     error
+	status int
+	code   string
+	title  string
+}
+
+// kinds are looked through in order; an error that is none of them is ours.
+var kinds = []kind{
+	{errJSON, http.StatusBadRequest, "json_invalid", "The body is not strict JSON"},
+	{errContentType, http.StatusUnsupportedMediaType, "content_type", "The body must be application/json"},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "The body is too large"},
+	{errPolicy, http.StatusUnprocessableEntity, "policy_invalid", "The policy holds mistakes"},
+	{errTests, http.StatusUnprocessableEntity, "tests_failed", "The policy does not keep its own decision tests"},
+	{access.ErrInvalid, http.StatusBadRequest, "invalid", "The request breaks a rule"},
+	{service.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "The API key is missing or not valid"},
+	{access.ErrForbidden, http.StatusForbidden, "forbidden", "This key may not do that here"},
+	{access.ErrNotFound, http.StatusNotFound, "not_found", "What was named does not exist"},
+	{errRoute, http.StatusNotFound, "path_unknown", "There is nothing at this path"},
+	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "This path does not know the method"},
+	{access.ErrExists, http.StatusConflict, "exists", "What should be made exists already"},
+	{access.ErrStale, http.StatusConflict, "stale", "The base revision has moved on"},
+	{access.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "No answer can be given now"},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout", "The answer took too long"},
+}
+
+// internal is the answer to everything else; the log has the full text.
+var internal = kind{nil, http.StatusInternalServerError, "internal", "Something is wrong on our side"}
+
+func kindOf(err error) kind {
+	for _, k := range kinds {
+		if errors.Is(err, k.is) {
+			return k
+		}
+	}
+	return internal
+}
+
+// problemOf turns an error into what the caller may know of it: the sentence
+// that was written for people, never the text of errors wrapped around or in it.
+func problemOf(err error) api.Problem {
+	var mistakes access.Problems
+	var tests *service.TestsFailed
+	switch {
+	case errors.As(err, &tests):
+		return testsProblem(tests)
+	case errors.As(err, &mistakes):
+		p := newProblem(kindOf(errPolicy), "")
+		p.Details = DetailsOf(mistakes)
+		return p
+	}
+	k := kindOf(err)
+	var told *access.Error
+	if k.is == nil || !errors.As(err, &told) {
+		return newProblem(k, "")
+	}
+	p := newProblem(k, told.Error())
+	if told.Field != "" {
+		p.Details = []api.Detail{{Field: told.Field, Reason: told.Message}}
+	}
+	return p
+}
+
+func testsProblem(t *service.TestsFailed) api.Problem {
+	p := newProblem(kindOf(errTests), t.Error())
+	for _, f := range t.Report.Failures {
+		p.Details = append(p.Details, api.Detail{Reason: f})
+	}
+	return p
+}
+
+func newProblem(k kind, detail string) api.Problem {
+	p := api.Problem{
+		Type: "/docs#problem-" + k.code, Title: k.title, Status: k.status,
+		Detail: detail, Code: k.code, Message: detail,
+	}
+	if detail == "" {
+		p.Message = k.title
+	}
+	return p
+}
+
+// DetailsOf gives mistakes in a policy as they go over the wire.
+func DetailsOf(ps access.Problems) []api.Detail {
+	details := make([]api.Detail, len(ps))
+	for i, p := range ps {
+		details[i] = api.Detail{Reason: p.Message, Origin: p.Origin.String(), Code: p.Code, Hint: p.Hint}
+	}
+	return details
+}
+
+// refuse answers with a problem document and remembers the error for the log.
+func (c *call) refuse(err error) {
+	c.err = err
+	if c.g.Writer.Written() {
+		return // too late to say anything else
+	}
+	p := problemOf(err)
+	p.RequestID = c.id
+	body, _ := json.Marshal(p) // strings and numbers: cannot fail
+	h := c.g.Writer.Header()
+	h["Content-Type"] = headerProblem
+	switch p.Status {
+	case http.StatusUnauthorized:
+		h["Www-Authenticate"] = headerBearer
+	case http.StatusServiceUnavailable:
+		h["Retry-After"] = headerSoon
+	}
+	c.write(p.Status, body)
+}

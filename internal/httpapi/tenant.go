@@ -1,0 +1,64 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// door through which changes come, for histories.
+const source = "http"
+
+const maxDescription = 1000 // bytes of a description or reason
+
+var tenantNames = names{known: []string{"code", "description"}, closed: true}
+
+func (c *call) listTenants() error {
+	tenants, err := c.api.o.Tenants.List(c.ctx(), c.caller)
+	if err != nil {
+		return err
+	}
+	w := api.Tenants{Tenants: make([]api.Tenant, len(tenants))}
+	for i, t := range tenants {
+		w.Tenants[i] = api.Tenant{Code: t.Code, Description: t.Description, Revision: uint64(t.Revision)}
+	}
+	return c.reply(http.StatusOK, w)
+}
+
+func (c *call) createTenant() error {
+	var w api.Tenant
+	err := c.read(func(r *reader) error {
+		return r.object("", &tenantNames, func(name string) error {
+			if name == "code" {
+				return r.text(name, &w.Code)
+			}
+			return r.textUpTo(name, maxDescription, &w.Description)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	tenant := access.Tenant{Code: w.Code, Description: w.Description}
+	revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, access.Change{Source: source})
+	if err != nil {
+		return err
+	}
+	w.Revision = uint64(revision)
+	return c.reply(http.StatusCreated, w)
+}
+
+func (c *call) listRevisions() error {
+	entries, err := c.api.o.Tenants.Revisions(c.ctx(), c.caller, c.tenant)
+	if err != nil {
+		return err
+	}
+	w := api.Revisions{Revisions: make([]api.Revision, len(entries))}
+	for i, e := range entries {
+		w.Revisions[i] = api.Revision{
+			Number: uint64(e.Number), Parent: e.Parent, Hash: e.Hash,
+			Author: e.Author, Source: e.Source, Reason: e.Reason, At: utc(e.At),
+		}
+	}
+	return c.reply(http.StatusOK, w)
+}
