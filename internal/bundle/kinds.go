@@ -59,10 +59,10 @@ type applicationFile struct {
 	Names       map[string]string `yaml:"names" doc:"Names in other languages, by language tag."`
 	Description string            `yaml:"description" doc:"What the application is, for people."`
 	Version     string            `yaml:"version" doc:"Version of the application."`
+	Sections    []sectionEntry    `yaml:"sections" doc:"The areas it protects."`
 	Groups      []groupLink       `yaml:"groups" doc:"Groups of the application itself, as a subject."`
 	Roles       []roleLink        `yaml:"roles" doc:"Roles of the application itself, as a subject."`
 	Grants      []grantEntry      `yaml:"grants" doc:"Grants of the application itself, as a subject."`
-	Sections    []sectionEntry    `yaml:"sections" doc:"The areas it protects."`
 }
 
 type sectionEntry struct {
@@ -212,8 +212,8 @@ type askEntry struct {
 	ActionAttributes  attributes     `yaml:"action_attributes" doc:"Attributes of the action that are sent with the question."`
 	Context           attributes     `yaml:"context" doc:"Circumstances of the question, for conditions."`
 	Request           values         `yaml:"request" doc:"Values in the order of the model's request definition, where the bundle has a model of its own."`
+	Expect            string         `yaml:"expect" jsonschema:"required,enum=allow,enum=deny" doc:"The expected answer: allow or deny."`
 	answer
-	Expect string `yaml:"expect" jsonschema:"required,enum=allow,enum=deny" doc:"The expected answer: allow or deny."`
 }
 
 // answer is what may be expected of a decision besides its yes or no.

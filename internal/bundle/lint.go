@@ -14,8 +14,8 @@ import (
 // warnings, sorted by file and line. The bundle is nil where there are errors.
 // The error means that fsys cannot be read.
 //
-// The warnings that Lint adds to those of Read concern what is surely of no use
-// or surely not meant; they never depend on accounts that are kept elsewhere.
+// The warnings that Lint adds to those of Read concern what is of no use as far
+// as the bundle tells: accounts that it does not deliver are not looked at.
 func Lint(fsys fs.FS, o Options) (*Bundle, access.Problems, error) {
 	b, err := Read(fsys, o)
 	var problems access.Problems
@@ -67,8 +67,8 @@ func (l *linter) uses(b *Bundle) {
 	}
 }
 
-// rolesAndGroups: a regular group may have members among accounts that the
-// bundle does not deliver; a template only serves the groups of the bundle.
+// rolesAndGroups: where the bundle delivers no accounts at all, its groups wait
+// for those kept elsewhere. A template only ever serves the groups of the bundle.
 func (l *linter) rolesAndGroups() {
 	for _, r := range l.policy.Roles {
 		if !l.used[access.Name(access.KindRole, r.Code)] {
