@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/bailiwick/bailiwick/api"
@@ -52,18 +53,19 @@ func (c *call) evaluateOne(wire *api.Evaluation) error {
 // decideEvaluation gives a denial where the question names something that
 // could not exist here: by the standard, it is well-formed all the same.
 func (c *call) decideEvaluation(q *question) (access.Decision, error) {
-	if q.wrong != nil {
-		d, err := c.decideAll([]question{*q})
-		if err != nil {
-			return access.Decision{}, err
+	if q.wrong == nil {
+		d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &q.ask)
+		if !errors.Is(err, access.ErrInvalid) {
+			c.decided(d.Reason, err)
+			return d, err
 		}
-		return d[0], nil
+		q.wrong = err
 	}
-	d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &q.ask)
-	if err == nil {
-		c.api.metrics.decided(c.tenant, d.Reason)
+	d, err := c.decideAll([]question{*q}) // still asks who is calling
+	if err != nil {
+		return access.Decision{}, err
 	}
-	return d, err
+	return d[0], nil
 }
 
 // evaluations answers a list of questions, or one where there is no list.
@@ -237,9 +239,7 @@ func evaluationOf(w *api.Evaluation) (question, error) {
 		SubjectAttributes: w.Subject.Properties, ResourceAttributes: properties,
 		ActionAttributes: w.Action.Properties, Context: w.Context,
 	}}
-	if q.ask.Subject, q.wrong = evaluationSubject(w.Subject); q.wrong == nil {
-		q.wrong = q.ask.Check()
-	}
+	q.ask.Subject, q.wrong = evaluationSubject(w.Subject)
 	return q, nil
 }
 

@@ -23,10 +23,9 @@ func (c *call) enforce() error {
 		return err
 	}
 	d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &ask)
-	if err != nil {
+	if c.decided(d.Reason, err); err != nil {
 		return err
 	}
-	c.api.metrics.decided(c.tenant, d.Reason)
 	c.in.out = c.in.appendDecision(c.in.out[:0], c.tenant, &d)
 	return c.answer(200, c.in.out)
 }
@@ -117,9 +116,16 @@ func (c *call) decideAll(questions []question) ([]access.Decision, error) {
 		} else {
 			answers[i], given = given[0], given[1:]
 		}
-		c.api.metrics.decided(c.tenant, answers[i].Reason)
+		c.decided(answers[i].Reason, nil)
 	}
 	return answers, nil
+}
+
+// decided counts an answer. Only a tenant that exists has any.
+func (c *call) decided(reason access.Reason, err error) {
+	if err == nil {
+		c.api.metrics.decided(c.tenant, reason)
+	}
 }
 
 // explain answers one question with everything that led to the answer.
@@ -133,10 +139,9 @@ func (c *call) explain() error {
 		return err
 	}
 	e, err := c.api.o.Decisions.Explain(c.ctx(), c.caller, c.tenant, &ask)
-	if err != nil {
+	if c.decided(e.Reason, err); err != nil {
 		return err
 	}
-	c.api.metrics.decided(c.tenant, e.Reason)
 	return c.reply(200, ExplanationOf(c.tenant, &e))
 }
 

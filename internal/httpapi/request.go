@@ -92,9 +92,10 @@ func (r *reader) positional(field string, to *[]any) error {
 	})
 }
 
-// RequestOf turns a question from its wire form into ours. The words "our own
-// model" decide how a positional question is read: as subject, scope, section
-// and action there, and as it stands in any other Casbin model.
+// RequestOf turns a question from its wire form into ours. Whether the tenant's
+// model is ours decides how a positional question is read: as subject, scope,
+// section and action there, and as it stands in any other Casbin model. Names
+// that whoever decides has never heard of are checked there.
 func RequestOf(w *api.Request, ours bool) (access.Request, error) {
 	if w.Request != nil {
 		return positionalOf(w, ours)
@@ -118,7 +119,7 @@ func RequestOf(w *api.Request, ours bool) (access.Request, error) {
 		r.Entity = access.Entity{Type: w.Resource.Type, ID: w.Resource.ID}
 		r.ResourceAttributes = w.Resource.Attributes
 	}
-	return r, r.Check()
+	return r, nil
 }
 
 // single holds what most questions ask for, so that asking it allocates
