@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"slices"
+	"sort"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -71,8 +72,11 @@ func comments(src []byte, doc *yaml.Node) []string {
 // span is a range of bytes, the end not included.
 type span struct{ from, to int }
 
+// covered tells whether a byte lies in one of the spans, which are in the order
+// of the file and do not overlap.
 func covered(spans []span, at int) bool {
-	return slices.ContainsFunc(spans, func(s span) bool { return s.from <= at && at < s.to })
+	next := sort.Search(len(spans), func(i int) bool { return spans[i].from > at })
+	return next > 0 && at < spans[next-1].to
 }
 
 // textSpans gives the ranges of values that may hold blank lines and "#":
