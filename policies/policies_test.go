@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/bundle"
 	"github.com/bailiwick/bailiwick/internal/engine"
+	"github.com/bailiwick/bailiwick/internal/engine/oracle"
 	"github.com/bailiwick/bailiwick/policies"
 )
 
@@ -57,12 +60,20 @@ func compile(p *access.Policy) (bundle.Decide, error) {
 	return s.Decide, nil
 }
 
-func run(t *testing.T, tenant string) *bundle.Report {
+func stock(p *access.Policy) (bundle.Decide, error) {
+	o, err := oracle.New(p.Facts(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return o.Decide, nil
+}
+
+func run(t *testing.T, tenant string, decider bundle.Decider) *bundle.Report {
 	t.Helper()
 	b, _ := read(t, tenant)
 	// A suite that depends on the real clock would break one day: this one is
 	// far away, so it breaks now.
-	report, err := bundle.RunTests(b, compile, bundle.RunOptions{Now: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)})
+	report, err := bundle.RunTests(b, decider, bundle.RunOptions{Now: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,34 +186,74 @@ func TestTenants_described(t *testing.T) {
 	}
 }
 
-// Every question of every sample is answered by the engine as its tests expect.
+// Every question of every sample is answered by the engine as its tests expect,
+// and by stock Casbin too.
 func TestTenants_decide(t *testing.T) {
+	deciders := []struct {
+		name   string
+		decide bundle.Decider
+	}{{"engine", compile}, {"stock", stock}}
 	for _, tenant := range policies.Tenants() {
-		t.Run(tenant, func(t *testing.T) {
-			report := run(t, tenant)
-			var text strings.Builder
-			if err := report.Text(&text, false); err != nil {
-				t.Fatal(err)
-			}
-			if asked, failed := report.Count(); asked == 0 || failed > 0 {
-				t.Error(text.String())
-				return
-			}
-			t.Log(lastLine(text.String()))
-		})
+		for _, d := range deciders {
+			t.Run(tenant+"/"+d.name, func(t *testing.T) {
+				report := run(t, tenant, d.decide)
+				var text strings.Builder
+				if err := report.Text(&text, false); err != nil {
+					t.Fatal(err)
+				}
+				if asked, failed := report.Count(); asked == 0 || failed > 0 {
+					t.Error(text.String())
+				}
+				t.Log(strings.TrimSpace(text.String()))
+			})
+		}
 	}
 }
 
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
+// The table in README.md is what the tests show.
+func TestREADME_requirements(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tenant := range policies.Tenants() {
+		row := regexp.MustCompile("(?m)^\\| `" + tenant + "` \\|.*\\| ?(.*) \\|$").FindSubmatch(readme)
+		if row == nil {
+			t.Errorf("%s has no row", tenant)
+			continue
+		}
+		shown := slices.Sorted(maps.Keys(run(t, tenant, compile).Requirements()))
+		if got := string(row[1]); got != ranges(shown) {
+			t.Errorf("%s: the table says %q, the tests show %q", tenant, got, ranges(shown))
+		}
+	}
+}
+
+// ranges writes ascending numbers as people do: 40, 41, 44–48.
+func ranges(numbers []int) string {
+	var parts []string
+	for len(numbers) > 0 {
+		n := 1
+		for n < len(numbers) && numbers[n] == numbers[0]+n {
+			n++
+		}
+		if n > 2 {
+			parts = append(parts, fmt.Sprintf("%d–%d", numbers[0], numbers[n-1]))
+		} else {
+			for _, number := range numbers[:n] {
+				parts = append(parts, strconv.Itoa(number))
+			}
+		}
+		numbers = numbers[n:]
+	}
+	return strings.Join(parts, ", ")
 }
 
 // A requirement counts as shown only if its questions are answered both ways: a
 // sample in which everything is denied, or everything allowed, shows nothing.
 func TestTenants_requirements(t *testing.T) {
 	for _, tenant := range policies.Tenants() {
-		report := run(t, tenant)
+		report := run(t, tenant, compile)
 		shown := slices.Sorted(maps.Keys(report.Requirements()))
 		t.Logf("%-14s %v", tenant, shown)
 		section, numbered := sections[tenant]
