@@ -30,7 +30,7 @@ VOLUME ["/data"]
 # A number, so that runAsNonRoot can be checked without a passwd file.
 USER 65532:65532
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD ["/bailiwick", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["/bailiwick", "healthcheck"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/bailiwick"]
 CMD ["serve"]

@@ -106,7 +106,7 @@ func set(v reflect.Value, written string) error {
 	case *time.Duration:
 		return assign(p, written, time.ParseDuration, `is not a duration such as "10s" or "250ms"`)
 	case *Size:
-		return assign(p, written, ParseSize, `is not a size such as 65536, "64KiB" or "1MiB"`)
+		return assign(p, written, parseSize, `is not a size such as 65536, "64KiB" or "1MiB"`)
 	default:
 		return fmt.Errorf("a setting cannot be a %s", v.Type())
 	}
@@ -161,8 +161,8 @@ const (
 
 var errSize = errors.New("not a size")
 
-// ParseSize reads a size as it is written in the configuration.
-func ParseSize(written string) (Size, error) {
+// parseSize reads a size as it is written in the configuration.
+func parseSize(written string) (Size, error) {
 	digits, unit := written, Size(1)
 	if d, ok := strings.CutSuffix(written, "KiB"); ok {
 		digits, unit = d, kibibyte
