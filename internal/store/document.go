@@ -58,7 +58,7 @@ func encode(v any) (string, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return "", err
+		return "", access.Invalid("document", "cannot be kept: %v", err)
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }

@@ -8,10 +8,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/bailiwick/bailiwick/internal/access"
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 	"gorm.io/gorm"
 )
 
@@ -55,10 +54,17 @@ func (r userRow) image() any {
 // e-mail have none, and do not collide.
 type login = sql.NullString
 
-var fold = cases.Fold()
-
 func loginOf(email string) login {
-	return login{String: norm.NFC.String(fold.String(email)), Valid: email != ""}
+	return login{String: strings.Map(folded, email), Valid: email != ""}
+}
+
+// folded gives the lowest of the characters that differ from r only in case.
+func folded(r rune) rune {
+	lowest := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		lowest = min(lowest, f)
+	}
+	return lowest
 }
 
 type userDocument struct {
