@@ -83,7 +83,7 @@ func TestKeys_namesAreUniqueAndExplained(t *testing.T) {
 }
 
 func TestPrint_isReadBackAsTheSame(t *testing.T) {
-	c, err := load(t, "server: {trusted_proxies: [10.0.0.0/8, '::1'], idle_timeout: 90m, public_url: 'https://a.example.com/x'}\nlimits: {body_bytes: 1500}\nstore: {dsn: \"a \\\"b\\\" \\u00e9.db\"}\n", nil, nil)
+	c, err := load(t, "server: {trusted_proxies: [10.0.0.0/8, '::1'], idle_timeout: 90m, read_timeout: 60m, public_url: 'https://a.example.com/x'}\nlimits: {body_bytes: 1500}\nstore: {dsn: \"a \\\"b\\\" \\u00e9.db\"}\n", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestPrint_isReadBackAsTheSame(t *testing.T) {
 	if again.Print(false) != c.Print(false) {
 		t.Errorf("printed\n%s\nread back\n%s", c.Print(false), again.Print(false))
 	}
-	if !strings.Contains(c.Print(false), "idle_timeout: 1h30m\n") {
+	if printed := c.Print(false); !strings.Contains(printed, "idle_timeout: 1h30m\n") || !strings.Contains(printed, "read_timeout: 1h\n") {
 		t.Error("durations are printed as nobody writes them")
 	}
 }
