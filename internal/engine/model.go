@@ -19,6 +19,7 @@ const (
 	MaxModel        = 64 << 10 // bytes of the whole text
 	MaxMatcher      = 8 << 10  // bytes of one matcher
 	maxMatcherDepth = 100      // nested parentheses
+	maxModelLine    = 4000     // Casbin silently cuts longer lines in two at 4096
 )
 
 // modelFile is where people write models, for the places of mistakes in them.
@@ -82,9 +83,14 @@ func parseModel(text string) (m model.Model, err error) {
 	if len(text) > MaxModel {
 		return nil, modelProblem(0, "the model is %d bytes long; %d is the limit", len(text), MaxModel)
 	}
+	for i, line := range strings.Split(text, "\n") {
+		if len(line) > maxModelLine {
+			return nil, modelProblem(i+1, "the line is %d bytes long; %d is the limit; end it with \\ and go on in the next", len(line), maxModelLine)
+		}
+	}
 	m, err = model.NewModelFromString(text)
 	if err != nil {
-		return nil, modelProblem(lineOf(err.Error()), "%s", err)
+		return nil, modelProblem(lineOf(err.Error()), "%.200s", err)
 	}
 	for _, check := range []func(string, model.Model) error{checkSections, checkMatchers, checkEffects, checkRoles} {
 		if err := check(text, m); err != nil {
