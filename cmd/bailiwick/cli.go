@@ -30,6 +30,15 @@ func (c *cli) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&c.format, "output", "o", "text", "how to write the answer: text or json")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return c.checkFormat(cmd) }
 	root.AddCommand(
+		c.serveCommand(),
+		c.checkCommand(),
+		c.explainCommand(),
+		c.policyCommand(),
+		c.tenantCommand(),
+		c.apikeyCommand(),
+		c.migrateCommand(),
+		c.healthcheckCommand(),
+		c.configCommand(),
 		c.versionCommand(),
 	)
 	return root

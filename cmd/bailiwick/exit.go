@@ -8,7 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/config"
+	"github.com/bailiwick/bailiwick/internal/service"
 )
 
 // The exit codes of every command.
@@ -51,33 +54,93 @@ func (c *cli) exit(err error) int {
 	if err == nil {
 		return exitFine
 	}
-	if text := err.Error(); text != "" {
+	if err.Error() != "" {
 		c.report(err)
 	}
 	var own *exitError
-	var problems access.Problems
+	var problem *api.Problem
+	var failed *service.TestsFailed
 	switch {
 	case errors.As(err, &own):
 		return own.code
-	case errors.As(err, &problems):
+	case errors.As(err, &problem):
+		return exitOf(problem.Code)
+	case errors.As(err, &failed):
+		return exitExpectations
+	case problemsIn(err) != nil:
 		return exitInvalid
+	case errors.Is(err, access.ErrInvalid):
+		return exitUsage
 	}
 	return exitFailed
 }
 
-// report writes an error as one line, and the mistakes of a policy one a line.
-func (c *cli) report(err error) {
-	var problems access.Problems
-	if errors.As(err, &problems) {
-		for _, p := range problems {
-			fmt.Fprintln(c.err, p)
-		}
-		return
+// exitOf gives the exit code for what a server said.
+func exitOf(code string) int {
+	switch code {
+	case "policy_invalid":
+		return exitInvalid
+	case "tests_failed":
+		return exitExpectations
+	case "invalid":
+		return exitUsage
 	}
+	return exitFailed
+}
+
+// report writes an error as one line, and where several things are wrong, each
+// as one line.
+func (c *cli) report(err error) {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
-	fmt.Fprintln(c.err, "bailiwick: "+oneLine(err.Error()))
+	for _, line := range reasons(err) {
+		c.say("%s", line)
+	}
+}
+
+func reasons(err error) []string {
+	var lines []string
+	var problem *api.Problem
+	var failed *service.TestsFailed
+	var mistakes config.Mistakes
+	switch {
+	case problemsIn(err) != nil:
+		for _, p := range problemsIn(err) {
+			lines = append(lines, p.String())
+		}
+		return lines
+	case errors.As(err, &mistakes):
+		for _, m := range mistakes {
+			lines = append(lines, "bailiwick: "+m.String())
+		}
+		return lines
+	case errors.As(err, &failed):
+		return append(failed.Report.Failures, "bailiwick: "+failed.Error())
+	case errors.As(err, &problem) && (problem.Code == "policy_invalid" || problem.Code == "tests_failed"):
+		for _, d := range problem.Details {
+			lines = append(lines, d.String())
+		}
+		if problem.Code == "policy_invalid" {
+			return lines
+		}
+		return append(lines, "bailiwick: "+problem.Message)
+	case errors.As(err, &problem):
+		return []string{"bailiwick: " + advice(problem)}
+	}
+	return []string{"bailiwick: " + oneLine(err.Error())}
+}
+
+// advice adds what to do next where the server's words alone do not say it.
+func advice(p *api.Problem) string {
+	text := oneLine(p.Message)
+	switch p.Code {
+	case "unauthenticated":
+		return "the server does not know this API key: look at " + keyVariable + " or --api-key-file"
+	case "internal":
+		return text + "; the server's log tells more under request id " + p.RequestID
+	}
+	return text
 }
 
 func oneLine(s string) string {

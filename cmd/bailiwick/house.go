@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/bundle"
+	"github.com/bailiwick/bailiwick/internal/config"
+	"github.com/bailiwick/bailiwick/internal/engine"
+	"github.com/bailiwick/bailiwick/internal/service"
+)
+
+// house is everything below the doors, wired up by hand.
+type house struct {
+	engine    *engine.Engine
+	keys      *service.Keys
+	follower  *service.Follower
+	decisions *service.Decisions
+	policies  *service.Policies
+	tenants   *service.Tenants
+}
+
+// storage is what the services need to be kept somewhere.
+type storage interface {
+	service.Source
+	service.KeyStore
+	service.PolicyStore
+	service.TenantStore
+}
+
+// furnish wires the rooms over a storage. source is the door through which
+// changes come, for the history.
+func furnish(s storage, cfg config.Store, source string, log *slog.Logger) *house {
+	h := &house{engine: engine.New(engine.Options{})}
+	h.keys = service.NewKeys(s, service.KeysOptions{Source: source})
+	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
+		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Log: log,
+	})
+	h.decisions = service.NewDecisions(h.engine, h.follower)
+	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower)
+	h.tenants = service.NewTenants(s, h.follower)
+	return h
+}
+
+// moveIn loads everything once, and refuses to start on a half: every tenant
+// must decide by its newest revision.
+func (h *house) moveIn(ctx context.Context) error {
+	if err := h.follower.Poll(ctx); err != nil {
+		return err
+	}
+	if r := h.follower.Ready(); !r.Ready || len(r.Reasons) > 0 {
+		return fmt.Errorf("%s", r.Reasons[0])
+	}
+	return nil
+}
+
+// operator is the caller at the keyboard of the machine that the database is on.
+func operator() access.Caller {
+	return access.Caller{Name: "cli", Tenant: access.AllTenants, May: access.KeyAdmin}
+}
+
+// bundles reads policies for the service.
+type bundles struct{}
+
+// Read reads and checks the files; their tests run against their own policy.
+func (bundles) Read(files fs.FS) (service.Bundle, error) {
+	b, err := readBundle(files)
+	if err != nil {
+		return service.Bundle{}, err
+	}
+	return service.Bundle{
+		Policy: b.Policy, Warnings: b.Warnings,
+		Test: func(ctx context.Context) (service.TestReport, error) { return testSummary(ctx, b) },
+	}, nil
+}
+
+func readBundle(files fs.FS) (*bundle.Bundle, error) {
+	b, err := bundle.Read(files, bundle.Options{ModelOf: engine.ModelOf})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := engine.Compile(b.Policy.Facts()); err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	return b, nil
+}
+
+// paper is a storage of one policy that was read from files: it can be asked
+// about, and cannot be changed. Its revision is 0, which means "not stored".
+type paper struct {
+	facts access.Facts
+	keys  []access.APIKey
+}
+
+var errPaper = errors.New("policy files cannot be changed through the API")
+
+func (p *paper) Heads(context.Context) (map[string]access.Revision, error) {
+	return map[string]access.Revision{p.facts.Tenant: 0}, nil
+}
+
+func (p *paper) Load(context.Context, string) (access.Facts, error) { return p.facts, nil }
+
+func (p *paper) Expire(context.Context, string, time.Time) (access.Revision, error) { return 0, nil }
+
+func (p *paper) Keys(context.Context) ([]access.APIKey, error) { return p.keys, nil }
+
+func (p *paper) AddKey(_ context.Context, k access.APIKey, _ access.Change) error {
+	p.keys = append(p.keys, k)
+	return nil
+}
+
+func (p *paper) RevokeKey(context.Context, string, string, access.Change) error { return errPaper }
+
+func (p *paper) Apply(context.Context, *access.Policy, access.Change) (access.Revision, error) {
+	return 0, errPaper
+}
+
+func (p *paper) CreateTenant(context.Context, access.Tenant, access.Change) (access.Revision, error) {
+	return 0, errPaper
+}
+
+func (p *paper) Tenants(context.Context) ([]access.Tenant, error) {
+	return []access.Tenant{{Code: p.facts.Tenant}}, nil
+}
+
+func (p *paper) Revisions(context.Context, string) ([]access.RevisionEntry, error) { return nil, nil }

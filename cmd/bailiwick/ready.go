@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/service"
+	"github.com/bailiwick/bailiwick/internal/store"
+	"github.com/bailiwick/bailiwick/policies"
+)
+
+// serveDev serves from a temporary folder, which is removed at the end.
+func (c *cli) serveDev(ctx context.Context, s serving) (err error) {
+	dir, err := os.MkdirTemp("", "bailiwick-dev-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s.config.Store.Driver, s.config.Store.DSN = store.SQLite, filepath.Join(dir, "bailiwick.db")
+	return c.serve(ctx, s)
+}
+
+// firstSteps puts in place what a new embedded store needs to be used at all,
+// and gives the text of the key that it made, if any.
+func (c *cli) firstSteps(ctx context.Context, s serving, db *store.Store, h *house) (key string, err error) {
+	if s.config.Store.Driver != store.SQLite {
+		return "", nil
+	}
+	if s.dev {
+		if err := c.loadSamples(ctx, h); err != nil {
+			return "", err
+		}
+	}
+	keys, err := db.Keys(ctx)
+	if err != nil || len(keys) > 0 {
+		return "", err
+	}
+	key, _, err = h.keys.Create(ctx, operator(), access.AllTenants, access.KeyAdmin, "operator")
+	return key, err
+}
+
+func (c *cli) loadSamples(ctx context.Context, h *house) error {
+	for _, tenant := range policies.Tenants() {
+		c.say("loading sample tenant %s", tenant)
+		files, err := policies.FS(tenant)
+		if err != nil {
+			return err
+		}
+		o := service.LoadOptions{Source: "start", Reason: "sample tenant", CreateTenant: true}
+		if _, err := h.policies.Load(ctx, operator(), tenant, files, o); err != nil {
+			return fmt.Errorf("sample tenant %s: %w", tenant, err)
+		}
+	}
+	return nil
+}
+
+// ready tells whoever started the server where it is and how to go on.
+func (c *cli) ready(ctx context.Context, s serving, h *house, l net.Listener, key string) error {
+	all, err := h.tenants.List(ctx, operator())
+	if err != nil {
+		return err
+	}
+	r := readyAnswer{URL: "http://" + reachable(l.Addr().String()), APIKey: key, Tenants: []string{}}
+	for _, t := range all {
+		r.Tenants = append(r.Tenants, t.Code)
+	}
+	return c.answer(r, func(w io.Writer) { writeReady(w, r, s.dev) })
+}
+
+func writeReady(w io.Writer, r readyAnswer, dev bool) {
+	fmt.Fprintf(w, "bailiwick answers at %s\n", r.URL)
+	fmt.Fprintf(w, "tenants: %s\n", strings.Join(r.Tenants, ", "))
+	if r.APIKey != "" {
+		fmt.Fprintf(w, "operator's key, shown this once: %s\n", r.APIKey)
+	}
+	if dev {
+		writeTrial(w, r)
+	}
+}
+
+// sample is a question about the tenant default whose answer is yes.
+func sample() api.Request {
+	return api.Request{Subject: "user:clerk-1", Action: api.Do("show"), Section: "Shop.Orders", Scope: "store:market"}
+}
+
+func writeTrial(w io.Writer, r readyAnswer) {
+	q := sample()
+	body, _ := json.Marshal(q) // texts only
+	fmt.Fprintf(w, `
+Ask a question. The answer is yes:
+
+  curl -s %[1]s/v1/enforce -H 'Authorization: Bearer %[2]s' -H 'Content-Type: application/json' -d '%[3]s'
+
+Go on in another terminal:
+
+  export BAILIWICK_SERVER=%[1]s BAILIWICK_API_KEY=%[2]s
+  bailiwick explain %[4]s %[5]s %[6]s --scope %[7]s
+  bailiwick check user:operator-1 show Calls.Queue --tenant call-center
+  bailiwick policy load policies/default --tenant default --reason 'my first change'
+
+%[1]s/docs describes the API. Ctrl-C ends this trial and removes what it stored.
+`, r.URL, r.APIKey, body, q.Subject, q.Action.Names[0], q.Section, q.Scope)
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/config"
+	"github.com/bailiwick/bailiwick/internal/httpapi"
+	"github.com/bailiwick/bailiwick/internal/store"
+)
+
+// serving is what serve was asked to do.
+type serving struct {
+	config     config.Config
+	dev        bool
+	migrate    bool
+	allowEmpty bool
+	portIsOurs bool // nobody asked for this port, so another will do
+}
+
+// readyAnswer is the one line of serve -o json. Without --dev there is a key in
+// it only when the first one was made.
+type readyAnswer struct {
+	URL     string   `json:"url"`
+	APIKey  string   `json:"api_key,omitempty"`
+	Tenants []string `json:"tenants"`
+}
+
+func (c *cli) serveCommand() *cobra.Command {
+	var s serving
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer questions over HTTP",
+		Long: `Answer questions over HTTP. Settings come from flags, the environment
+(BAILIWICK_...) and a file, in this order; see bailiwick config print --reference.
+
+Without any, the store is the SQLite file bailiwick.db in the working folder. An
+embedded store is brought up to date at start, and gets an operator's key, shown
+once, when it has none. MySQL takes one setting more; bring its schema up to date
+with bailiwick migrate up, or by --migrate.
+
+With --dev everything is embedded and temporary: a fresh store in a temporary
+folder that is removed at the end, the sample tenants, and a key.`,
+		Example: `  bailiwick serve --dev
+  bailiwick serve --dev --listen 127.0.0.1:0 -o json
+  bailiwick serve --config conf/bailiwick.yaml
+  bailiwick serve --store-driver mysql --store-dsn 'bailiwick@tcp(127.0.0.1:3306)/bailiwick'`,
+		Args: exactly(0),
+	}
+	set := settingsFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&listen, "listen", "", "short for --server-listen; port 0 takes a free one")
+	f.BoolVar(&s.dev, "dev", false, "try it: temporary store, sample tenants, a key")
+	f.BoolVar(&s.migrate, "migrate", false, "bring the schema of a MySQL database up to date first")
+	f.BoolVar(&s.allowEmpty, "allow-empty", false, "start although no tenant has a policy yet")
+	cmd.MarkFlagsMutuallyExclusive("listen", "server-listen")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if listen != "" {
+			if err := f.Set("server-listen", listen); err != nil {
+				return err
+			}
+		}
+		var err error
+		if s.config, err = set.load(); err != nil {
+			return err
+		}
+		s.portIsOurs = s.config.Server.Listen == config.Default().Server.Listen
+		if s.dev {
+			return c.serveDev(cmd.Context(), s)
+		}
+		return c.serve(cmd.Context(), s)
+	}
+	return cmd
+}
+
+// serve is the wiring: every room, from the store up to the door, and down
+// again in reverse when ctx ends.
+func (c *cli) serve(ctx context.Context, s serving) (err error) {
+	cfg := s.config
+	log := c.log(cfg.Log)
+
+	db, err := openStore(ctx, cfg, log, s.migrate)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	rooms := &noted{storage: db}
+	house := furnish(rooms, cfg.Store, "http", log)
+	key, err := c.firstSteps(ctx, s, db, house)
+	if err != nil {
+		return err
+	}
+	c.say("loading policies")
+	if err := house.moveIn(ctx); err != nil {
+		return err
+	}
+	if !rooms.policy.Load() && !s.allowEmpty {
+		return errEmpty
+	}
+
+	door, err := httpapi.NewServer(httpapi.Options{
+		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
+		Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
+		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
+		MetricsApart: cfg.Server.MetricsListen != "", Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := c.listen(ctx, s)
+	if err != nil {
+		return err
+	}
+	stopMetrics, err := serveMetrics(ctx, cfg.Server.MetricsListen, door)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopMetrics()
+
+	following := follow(ctx, house)
+	defer following()
+	if err := c.ready(ctx, s, house, listener, key); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return door.Serve(ctx, listener)
+}
+
+var errEmpty = errors.New("no tenant has a policy yet, so every answer would be no: " +
+	"load one with bailiwick policy load DIR, or start with --allow-empty")
+
+// noted remembers whether any tenant has a policy.
+type noted struct {
+	storage
+	policy atomic.Bool
+}
+
+// Load passes on what the storage has.
+func (n *noted) Load(ctx context.Context, tenant string) (access.Facts, error) {
+	f, err := n.storage.Load(ctx, tenant)
+	if len(f.Rules) > 1 || len(f.Catalogue) > 0 || !f.Ours() { // one rule is always there
+		n.policy.Store(true)
+	}
+	return f, err
+}
+
+// openStore opens the database. An embedded one is brought up to date; others
+// may be shared, and are changed only when that is asked for.
+func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, migrate bool) (*store.Store, error) {
+	db, err := store.Open(ctx, storeOptions(cfg, log))
+	if err != nil {
+		return nil, err
+	}
+	if migrate || cfg.Store.Driver == store.SQLite {
+		err = db.Migrate(ctx)
+	} else {
+		err = db.Check(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// listen takes the configured address, or with --dev the next one that is free.
+func (c *cli) listen(ctx context.Context, s serving) (net.Listener, error) {
+	address := s.config.Server.Listen
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err == nil || !s.dev || !s.portIsOurs {
+		return l, err
+	}
+	host, port, _ := net.SplitHostPort(address) // it is our own default
+	for range 100 {
+		if port, err = next(port); err != nil {
+			return nil, err
+		}
+		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port)); err == nil {
+			c.say("%s is taken; listening on %s", address, l.Addr())
+			return l, nil
+		}
+	}
+	return nil, err
+}
+
+func next(port string) (string, error) {
+	n, err := net.LookupPort("tcp", port)
+	return fmt.Sprint(n + 1), err
+}
+
+// serveMetrics answers on a second listener, if one is wanted.
+func serveMetrics(ctx context.Context, address string, door *httpapi.Server) (stop func(), err error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	pages := http.NewServeMux()
+	pages.Handle("/metrics", door.Metrics())
+	pages.Handle("/livez", door.Handler())
+	pages.Handle("/readyz", door.Handler())
+	server := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	go func() { _ = server.Serve(l) }() // ends with Close
+	return func() { _ = server.Close() }, nil
+}
+
+// follow keeps step with the store until ctx ends; the function waits for the end.
+func follow(ctx context.Context, h *house) (wait func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.follower.Run(ctx)
+	}()
+	return func() { cancel(); <-done }
+}

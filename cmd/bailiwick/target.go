@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/config"
+	"github.com/bailiwick/bailiwick/internal/httpapi"
+)
+
+// target is where a command asks or works: policy files, a server, or a
+// database.
+type target struct {
+	files   string
+	server  string
+	keyFile string
+	tenant  string
+	store   *settings // nil where a database will not do
+}
+
+// The variables that stand in for flags. A key is never given on the command
+// line, where everybody on the machine could read it.
+const (
+	serverVariable = "BAILIWICK_SERVER"
+	keyVariable    = "BAILIWICK_API_KEY"
+)
+
+func (t *target) serverFlags(f *pflag.FlagSet) {
+	f.StringVar(&t.server, "server", "", "address of a running server ("+serverVariable+")")
+	f.StringVar(&t.keyFile, "api-key-file", "", "file that holds the API key ("+keyVariable+" holds the key itself)")
+}
+
+// askFlags are for commands that only ask.
+func (t *target) askFlags(f *pflag.FlagSet) {
+	f.StringVar(&t.files, "files", "", "folder of policy files to ask instead of a server")
+	f.StringVar(&t.tenant, "tenant", "", "tenant to ask about; default, or the one in the files")
+	t.serverFlags(f)
+}
+
+// adminFlags are for commands that list or change what is stored.
+func adminFlags(cmd *cobra.Command) *target {
+	t := &target{store: settingsFlags(cmd, "store.")}
+	t.serverFlags(cmd.Flags())
+	return t
+}
+
+func (t *target) tenantFlag(cmd *cobra.Command, value, usage string) {
+	cmd.Flags().StringVar(&t.tenant, "tenant", value, usage)
+}
+
+// open finds whom to ask, and about which tenant. Files are asked through the
+// same API as a server, only without a network in between: what differs could
+// differ in nothing but the store.
+func (c *cli) open(ctx context.Context, t *target) (*remote, string, error) {
+	if t.files != "" && t.server != "" {
+		return nil, "", usage("--files and --server are both given; keep one")
+	}
+	if t.files == "" {
+		r, err := t.remote()
+		if err == nil && r == nil {
+			err = usage("say whom to ask: --files DIR, or --server URL (" + serverVariable + ")")
+		}
+		if t.tenant == "" {
+			return r, access.DefaultTenant, err
+		}
+		return r, t.tenant, err
+	}
+	b, err := readFolder(t.files)
+	if err != nil {
+		return nil, "", err
+	}
+	if t.tenant != "" {
+		b.Policy.Tenant = t.tenant
+	}
+	r, err := onPaper(ctx, b.Policy.Facts())
+	return r, b.Policy.Tenant, err
+}
+
+// remote gives the server that flag or environment name, or nil.
+func (t *target) remote() (*remote, error) {
+	address := t.server
+	if address == "" {
+		address = os.Getenv(serverVariable)
+	}
+	if address == "" {
+		return nil, nil
+	}
+	key, err := t.key()
+	if err != nil {
+		return nil, err
+	}
+	return newRemote(address, key, http.DefaultTransport)
+}
+
+func (t *target) key() (string, error) {
+	if t.keyFile != "" {
+		text, err := os.ReadFile(t.keyFile)
+		if err != nil {
+			return "", usage("--api-key-file: %w", err)
+		}
+		return strings.TrimSpace(string(text)), nil
+	}
+	if key := os.Getenv(keyVariable); key != "" {
+		return key, nil
+	}
+	return "", usage("the server wants an API key: put it into %s, or its file into --api-key-file", keyVariable)
+}
+
+// administer does something on the server that is named, or else on the
+// configured database.
+func (c *cli) administer(ctx context.Context, t *target, do func(administration) error) (err error) {
+	r, err := t.remote()
+	if err != nil {
+		return err
+	}
+	if r != nil {
+		if t.server != "" && t.store.any() {
+			return usage("--server and a --store flag are both given; keep one")
+		}
+		if !t.store.any() {
+			return do(r)
+		}
+	}
+	cfg, err := t.store.load()
+	if err != nil {
+		return err
+	}
+	l, err := c.openLocal(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.store.Close()) }()
+	return do(l)
+}
+
+// onPaper serves facts that were read from files inside this process.
+func onPaper(ctx context.Context, f access.Facts) (*remote, error) {
+	h := furnish(&paper{facts: f}, config.Default().Store, sourceCLI, slog.New(slog.DiscardHandler))
+	key, _, err := h.keys.Create(ctx, operator(), access.AllTenants, access.KeyRead, "this process")
+	if err != nil {
+		return nil, err
+	}
+	if err := h.moveIn(ctx); err != nil {
+		return nil, err
+	}
+	door, err := httpapi.NewServer(httpapi.Options{
+		Decisions: h.decisions, Policies: h.policies, Tenants: h.tenants, Keys: h.keys, Follower: h.follower,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newRemote("http://files", key, inProcess{door.Handler()})
+}
+
+// inProcess carries requests to a handler in this process.
+type inProcess struct{ handler http.Handler }
+
+// RoundTrip runs the handler and hands back what it wrote.
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	w := &written{header: http.Header{}, code: http.StatusOK}
+	p.handler.ServeHTTP(w, r)
+	return &http.Response{
+		StatusCode: w.code, Status: http.StatusText(w.code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+type written struct {
+	header http.Header
+	code   int
+	body   bytes.Buffer
+}
+
+// Header is what will be sent before the body.
+func (w *written) Header() http.Header { return w.header }
+
+// WriteHeader keeps the status.
+func (w *written) WriteHeader(code int) { w.code = code }
+
+// Write keeps a part of the body.
+func (w *written) Write(p []byte) (int, error) { return w.body.Write(p) }
