@@ -65,7 +65,7 @@ func (m maker) links(codes []string, most int) []access.Link {
 	var links []access.Link
 	for range m.IntN(most + 1) {
 		l := access.Link{To: pick(m, codes), Scope: m.scope(), Validity: m.validity()}
-		if l.To == access.SuperuserRole && m.chance(60) {
+		if l.To == access.SuperuserRole && m.chance(75) {
 			l.To = "r0" // keep superusers rare enough
 		}
 		links = append(links, l)
@@ -80,13 +80,13 @@ func (m maker) grants(most int) []access.Grant {
 			Section: pick(m, paths), Rights: access.Rights(m.IntN(64)), Scope: m.scope(),
 			Condition: pick(m, texts), Validity: m.validity(),
 		}
-		if m.chance(25) {
+		if m.chance(30) {
 			g.Effect = access.Deny
 		}
 		if m.chance(20) {
 			g.Actions = []string{pick(m, declared)}
 		}
-		if m.chance(3) {
+		if m.chance(1) {
 			g = access.Grant{Section: "System", Rights: access.AllRights, Validity: m.validity()} // a superuser
 		}
 		grants = append(grants, g)
@@ -109,11 +109,11 @@ func (m maker) application(code string, own []access.Section) access.Application
 	for _, path := range own {
 		s := access.SectionEntry{Path: path, Cascade: m.chance(15)}
 		for _, a := range declared {
-			if m.chance(60) {
+			if m.chance(90) {
 				s.Actions = append(s.Actions, access.ActionEntry{Name: a})
 			}
 		}
-		if m.chance(20) {
+		if m.chance(8) {
 			s.Licence = pick(m, []string{"chats", "faxes"})
 		}
 		if m.chance(20) && path != paths[0] {
@@ -152,7 +152,7 @@ func (m maker) policy() *access.Policy {
 	}
 	for i, code := range groupCodes {
 		g := access.Group{
-			Code: code, Kind: pick(m, []access.GroupKind{access.GroupRegular, access.GroupDefault, access.GroupTemplate}),
+			Code: code, Kind: pick(m, []access.GroupKind{"", access.GroupRegular, access.GroupDefault, access.GroupTemplate}),
 			Roles: m.links(roleCodes, 2), Grants: m.grants(2), Scopes: m.ceiling(),
 		}
 		if i > 0 && m.chance(50) {
@@ -162,14 +162,14 @@ func (m maker) policy() *access.Policy {
 	}
 	for _, id := range userIDs {
 		u := access.User{
-			ID: id, Status: pick(m, []access.UserStatus{"", "", "", "", access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked}),
+			ID: id, Status: m.status(),
 			Groups: m.links(groupCodes, 3), Roles: m.links(roleCodes, 2), Grants: m.grants(2),
 			Attributes: map[string]any{"level": float64(m.IntN(5))},
 		}
 		if m.chance(50) {
 			u.Licences = []string{pick(m, []string{"chats", "faxes"})}
 		}
-		if m.chance(15) {
+		if m.chance(10) {
 			u.ApplicationsOff = []string{pick(m, []string{"one", "two"})}
 		}
 		p.Users = append(p.Users, u)
@@ -177,6 +177,13 @@ func (m maker) policy() *access.Policy {
 	m.chain(p)
 	m.crowd(p)
 	return p
+}
+
+func (m maker) status() access.UserStatus {
+	if m.chance(90) {
+		return access.UserActive
+	}
+	return pick(m, []access.UserStatus{access.UserInvited, access.UserDisabled, access.UserLocked})
 }
 
 // chain hangs user 1 and 2 below chains of roles of 10 and 11 links.
@@ -217,7 +224,7 @@ func (m maker) request() *access.Request {
 	if m.chance(10) {
 		r.Actions = append(r.Actions, m.action())
 	}
-	switch m.IntN(24) {
+	switch m.IntN(36) {
 	case 0, 1:
 		r.Subject = access.Anonymous
 	case 2, 3:
@@ -233,5 +240,5 @@ func (m maker) request() *access.Request {
 }
 
 func (m maker) action() access.Action {
-	return pick(m, []access.Action{"show", "insert", "update", "delete", "execute", "send", "print", "show", "fax"})
+	return pick(m, []access.Action{"show", "insert", "update", "delete", "execute", "send", "print", "show", "show", "fax"})
 }
