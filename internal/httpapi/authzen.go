@@ -77,11 +77,11 @@ func (c *call) evaluations() error {
 	if len(list.items) == 0 {
 		return c.evaluateOne(&list.defaults)
 	}
-	questions := make([]question, len(list.items))
+	c.in.questions = c.in.questions[:0]
 	for i := range list.items {
-		questions[i] = list.question(i)
+		c.in.questions = append(c.in.questions, list.question(i))
 	}
-	answers, err := c.decideAll(questions)
+	answers, err := c.decideAll(c.in.questions)
 	if err != nil {
 		return err
 	}

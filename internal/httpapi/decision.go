@@ -38,26 +38,24 @@ func (c *call) requestOf(w *api.Request) (access.Request, error) {
 // enforceBatch answers several questions from one revision. A question that
 // breaks a rule is denied in its place.
 func (c *call) enforceBatch() error {
-	var questions []question
+	c.in.questions = c.in.questions[:0]
 	err := c.read(func(r *reader) error {
 		return r.object("", &batchNames, func(name string) error {
 			return r.list(name, func(i int) error {
 				if i == maxBatch {
 					return tooMany(name)
 				}
-				q, err := c.question(r)
-				questions = append(questions, q)
-				return err
+				return c.question(r)
 			})
 		})
 	})
 	if err != nil {
 		return err
 	}
-	if len(questions) == 0 {
+	if len(c.in.questions) == 0 {
 		return access.Invalid("requests", "must hold at least one question")
 	}
-	answers, err := c.decideAll(questions)
+	answers, err := c.decideAll(c.in.questions)
 	if err != nil {
 		return err
 	}
@@ -83,29 +81,29 @@ type question struct {
 }
 
 // question reads one element of a list. What is wrong with it stays with it.
-func (c *call) question(r *reader) (question, error) {
+func (c *call) question(r *reader) error {
 	outer := r.wrong
 	r.wrong = nil
 	var wire api.Request
 	err := r.request(&wire)
-	q := question{wrong: r.wrong}
+	r.questions = append(r.questions, question{wrong: r.wrong})
 	r.wrong = outer
-	if err == nil && q.wrong == nil {
+	if q := &r.questions[len(r.questions)-1]; err == nil && q.wrong == nil {
 		q.ask, q.wrong = c.requestOf(&wire)
 	}
-	return q, err
+	return err
 }
 
 // decideAll asks the questions that can be asked, all of one revision, and
 // puts a denial in the place of the others.
 func (c *call) decideAll(questions []question) ([]access.Decision, error) {
-	asks := make([]access.Request, 0, len(questions))
+	c.in.asks = c.in.asks[:0]
 	for i := range questions {
 		if questions[i].wrong == nil {
-			asks = append(asks, questions[i].ask)
+			c.in.asks = append(c.in.asks, questions[i].ask)
 		}
 	}
-	given, err := c.api.o.Decisions.CheckAll(c.ctx(), c.caller, c.tenant, asks)
+	given, err := c.api.o.Decisions.CheckAll(c.ctx(), c.caller, c.tenant, c.in.asks)
 	if err != nil {
 		return nil, err
 	}
@@ -200,9 +198,23 @@ func (r *reader) appendRule(b []byte, rule *access.Rule) []byte {
 	}
 	b = appendText(append(b, `{"line":`...), r.line)
 	if rule.Origin.File != "" {
-		b = appendText(append(b, `,"origin":`...), rule.Origin.String())
+		r.line = appendOrigin(r.line[:0], rule.Origin)
+		b = appendText(append(b, `,"origin":`...), r.line)
 	}
 	return append(b, '}')
+}
+
+// appendOrigin writes what Origin.String gives.
+func appendOrigin(b []byte, o access.Origin) []byte {
+	b = append(b, o.File...)
+	if o.Line == 0 {
+		return b
+	}
+	b = strconv.AppendInt(append(b, ':'), int64(o.Line), 10)
+	if o.Column == 0 {
+		return b
+	}
+	return strconv.AppendInt(append(b, ':'), int64(o.Column), 10)
 }
 
 // appendText writes a JSON string. What is not UTF-8 comes out as U+FFFD.

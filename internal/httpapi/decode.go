@@ -40,9 +40,13 @@ type reader struct {
 	dec   *jsontext.Decoder
 	src   bytes.Buffer
 	body  []byte
+	whole string // the body once more: strings are cut out of it, not copied
 	out   []byte // where the answer is put together
 	line  []byte // where a rule is put together
 	wrong error  // the first wrong shape, of kind ErrInvalid
+
+	questions []question       // of a list, in its order
+	asks      []access.Request // those of them that can be asked
 }
 
 var readers = sync.Pool{New: func() any {
@@ -55,7 +59,9 @@ func (r *reader) release() {
 	if cap(r.body) > keptBody || cap(r.out) > keptBody {
 		return
 	}
-	r.wrong = nil
+	r.whole, r.wrong = "", nil
+	clear(r.questions)
+	clear(r.asks)
 	readers.Put(r)
 }
 
@@ -93,7 +99,7 @@ func tooLarge(limit int64) error {
 func (r *reader) decode(read func() error) error {
 	r.src = *bytes.NewBuffer(r.body)
 	r.dec.Reset(&r.src)
-	r.wrong = nil
+	r.whole, r.wrong = string(r.body), nil
 	if len(bytes.TrimLeft(r.body, " \t\r\n")) == 0 {
 		return strict("the body is empty")
 	}
@@ -181,7 +187,11 @@ func (r *reader) begin(field string, want jsontext.Kind, what string) (bool, err
 // name reads the name of the count-th member of an object. A known name is
 // given as the string in n, which costs no allocation.
 func (r *reader) name(n *names, count int) (name string, known bool, err error) {
-	raw, err := r.memberName(count)
+	quoted, err := r.memberName(count)
+	if err != nil {
+		return "", false, err
+	}
+	raw, err := unquote(quoted)
 	if err != nil {
 		return "", false, err
 	}
@@ -201,16 +211,12 @@ func (r *reader) name(n *names, count int) (name string, known bool, err error) 
 	return string(raw), false, nil
 }
 
-// memberName gives the bytes of a name; they hold until the next reading.
+// memberName gives a name as it is written; it holds until the next reading.
 func (r *reader) memberName(count int) ([]byte, error) {
 	if count > maxMembers {
 		return nil, strict("an object has more than " + itoa(maxMembers) + " members")
 	}
-	raw, err := r.dec.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	return unquote(raw)
+	return r.dec.ReadValue()
 }
 
 // unquote gives the text of a JSON string that is known to be valid.
@@ -289,16 +295,27 @@ func (r *reader) textUpTo(field string, limit int, to *string) error {
 	if err != nil {
 		return err
 	}
-	b, err := unquote(raw)
+	text, err := r.cut(raw)
 	if err != nil {
 		return err
 	}
-	if len(b) > limit {
-		r.note(access.Invalid(field, "is %d bytes long; %d is the limit", len(b), limit))
+	if len(text) > limit {
+		r.note(access.Invalid(field, "is %d bytes long; %d is the limit", len(text), limit))
 		return nil
 	}
-	*to = string(b)
+	*to = text
 	return nil
+}
+
+// cut gives the text of the JSON string that was just read. It costs no
+// allocation unless there are escapes in it.
+func (r *reader) cut(raw []byte) (string, error) {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		end := int(r.dec.InputOffset())
+		return r.whole[end-len(raw)+1 : end-1], nil
+	}
+	text, err := jsontext.AppendUnquote(nil, raw)
+	return string(text), err
 }
 
 // flag reads a boolean.
@@ -374,8 +391,7 @@ func (r *reader) any() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		text, err := unquote(raw)
-		return string(text), err
+		return r.cut(raw)
 	case '0':
 		return r.number()
 	default:
@@ -393,11 +409,14 @@ func (r *reader) anyObject() (any, error) {
 	}
 	object := map[string]any{}
 	for count := 1; r.dec.PeekKind() != '}'; count++ {
-		name, err := r.memberName(count)
+		raw, err := r.memberName(count)
 		if err != nil {
 			return nil, err
 		}
-		key := string(name)
+		key, err := r.cut(raw)
+		if err != nil {
+			return nil, err
+		}
 		if object[key], err = r.any(); err != nil {
 			return nil, err
 		}

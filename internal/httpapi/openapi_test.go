@@ -97,7 +97,7 @@ func specOf(t *testing.T, routes []httpapi.Route) []byte {
 		"info": object{
 			"title": "Bailiwick", "version": "1",
 			"description": "Answers access questions and keeps the policy behind them. A denial is an answer with status 200; 401 and 403 only concern the caller.",
-			"license": object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
+			"license":     object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
 		},
 		"servers":    []any{object{"url": "/"}},
 		"paths":      paths,

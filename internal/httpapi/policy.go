@@ -68,7 +68,11 @@ func (r *reader) files(field string, to *api.Policy) error {
 		if err != nil {
 			return err
 		}
-		path, text := string(name), ""
+		path, err := r.cut(name)
+		if err != nil {
+			return err
+		}
+		text := ""
 		if err := r.textUpTo(field+"."+path, maxPolicyBody, &text); err != nil {
 			return err
 		}

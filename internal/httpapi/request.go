@@ -77,8 +77,12 @@ func (r *reader) actions(field string, to *api.Actions) error {
 			return err
 		})
 	case '"':
-		to.Names = make([]string, 1)
-		return r.text(field, &to.Names[0])
+		var name string
+		err := r.text(field, &name)
+		if to.Names = usual[name]; to.Names == nil {
+			to.Names = []string{name}
+		}
+		return err
 	}
 	return r.mismatch(field, "a name, an array of names or a sum of rights")
 }
@@ -100,10 +104,7 @@ func RequestOf(w *api.Request, ours bool) (access.Request, error) {
 	if w.Request != nil {
 		return positionalOf(w, ours)
 	}
-	subject, err := access.ParseSubject("subject", w.Subject)
-	if w.Subject == "" {
-		err = access.Invalid("subject", "is required")
-	}
+	subject, err := subjectOf(w.Subject)
 	if err != nil {
 		return access.Request{}, err
 	}
@@ -122,10 +123,29 @@ func RequestOf(w *api.Request, ours bool) (access.Request, error) {
 	return r, nil
 }
 
-// single holds what most questions ask for, so that asking it allocates
-// nothing. Whoever answers a question leaves its actions as they are.
-var single = map[string][]access.Action{
-	"show": {"show"}, "insert": {"insert"}, "update": {"update"}, "delete": {"delete"}, "execute": {"execute"},
+// subjectOf is access.ParseSubject, except that a user's id is left to whoever
+// decides, which knows at a glance the ids that exist.
+func subjectOf(s string) (access.Subject, error) {
+	if s == "" {
+		return access.Subject{}, access.Invalid("subject", "is required")
+	}
+	if id, ok := strings.CutPrefix(s, "user:"); ok && id != "" && id != access.AnonymousID {
+		return access.Subject{Kind: access.KindUser, ID: id}, nil
+	}
+	return access.ParseSubject("subject", s)
+}
+
+// usual and single hold what most questions ask for, so that asking it
+// allocates nothing. Whoever gets them leaves them as they are.
+var (
+	usual  = map[string][]string{}
+	single = map[string][]access.Action{}
+)
+
+func init() {
+	for _, name := range access.RightNames()[1:] { // inherit cannot be asked about
+		usual[name], single[name] = []string{name}, []access.Action{access.Action(name)}
+	}
 }
 
 func actionsOf(a api.Actions) ([]access.Action, error) {
