@@ -165,8 +165,11 @@ func (e *grantEntry) grant() access.Grant {
 		Scope: access.Scope(e.Scope), Effect: access.Effect(e.Effect), Condition: strings.TrimSpace(e.Condition),
 		Validity: e.validity(), Origin: e.Origin,
 	}
+	if e.Name != "" {
+		g.Section = access.Section(e.Name)
+	}
 	if e.Crud != nil {
-		g.Section, g.Rights = access.Section(e.Name), access.Rights(*e.Crud)
+		g.Rights = access.Rights(*e.Crud)
 	}
 	return g
 }

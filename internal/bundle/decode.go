@@ -64,6 +64,10 @@ func (d *decoder) invalid(n *yaml.Node, code string, err error) bool {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
+// parserError is an error of the library's parser, which counts lines from 0;
+// its scanner counts from 1.
+var parserError = regexp.MustCompile(`did not find expected (<.*>|node content|'-' indicator|key|',' or '[\]}]')$`)
+
 // parse gives the root value of the file's only document, or nil.
 func (d *decoder) parse(src []byte) *yaml.Node {
 	dec := yaml.NewDecoder(bytes.NewReader(src))
@@ -100,6 +104,9 @@ func (d *decoder) syntax(err error) {
 		text = m[2]
 		if line, err := strconv.Atoi(m[1]); err == nil {
 			at.Line = line
+			if parserError.MatchString(text) {
+				at.Line++
+			}
 		}
 	}
 	d.addAt(at, "yaml-syntax", "this is not YAML: %s", text)

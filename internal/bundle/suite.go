@@ -188,7 +188,9 @@ func (t *tester) room(at access.Origin, n int) bool {
 
 func (t *tester) ask(e *askEntry) (Question, bool) {
 	q := Question{Allow: e.Expect == string(access.Allow), Origin: e.Origin}
-	t.expect(&q, e.answer)
+	if e.Expect != "" {
+		t.expect(&q, e.answer)
+	}
 	before := len(t.problems)
 	if t.policy.Model != "" {
 		t.rawOnly(e)
@@ -231,7 +233,7 @@ func (t *tester) nativeOnly(e *askEntry) {
 	for _, key := range []struct {
 		name string
 		set  bool
-	}{{"subject", e.Subject.text != ""}, {"section", e.Section.text != ""}, {"action", len(e.Action) > 0}} {
+	}{{"subject", e.Subject.at.Line > 0}, {"section", e.Section.at.Line > 0}, {"action", e.Action != nil}} {
 		if !key.set {
 			t.add(e.Origin, "key-missing", "a question needs the key %q", key.name)
 		}

@@ -25,7 +25,10 @@ func (t *tester) table(e *tableEntry) []Question {
 		t.add(e.Origin, "test-foreign", "the bundle has a model of its own, which is asked by request alone")
 		return nil
 	}
-	if len(e.Scopes) == 0 {
+	if e.Subjects == nil || e.Sections == nil || e.Actions == nil {
+		return nil // reported by the decoder
+	}
+	if e.Scopes == nil {
 		e.Scopes = []word{{string(access.Everywhere), e.Origin}}
 	}
 	before := len(t.problems)

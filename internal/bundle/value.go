@@ -93,20 +93,23 @@ type verbs []access.Action
 func (v *verbs) decodeNode(d *decoder, key string, n *yaml.Node) {
 	switch {
 	case n.Kind == yaml.SequenceNode:
+		*v = verbs{}
 		for _, name := range d.names(key, n) {
 			*v = append(*v, access.Action(name))
 		}
 	case isText(n):
+		*v = verbs{}
 		d.text(key, n, func(name string) { *v = verbs{access.Action(name)} })
 	default:
 		var s sum
 		before := len(d.problems)
 		if s.decodeNode(d, key, n); len(d.problems) > before {
+			*v = verbs{} // there, if wrong
 			return
 		}
 		actions, err := access.ActionsOf(key, int64(s))
 		d.invalid(n, "rights-invalid", err)
-		*v = actions
+		*v = append(verbs{}, actions...)
 	}
 }
 
@@ -176,7 +179,7 @@ func (d *decoder) json(key string, n *yaml.Node) any {
 	return d.jsonScalar(key, n)
 }
 
-// exact is the range in which every whole number is a float64.
+// exact is the first whole number that a float64 cannot tell from the next one.
 const exact = 1 << 53
 
 func (d *decoder) jsonScalar(key string, n *yaml.Node) any {
@@ -187,7 +190,7 @@ func (d *decoder) jsonScalar(key string, n *yaml.Node) any {
 		return n.Value[0]|0x20 == 't'
 	case "!!int", "!!float":
 		f, err := strconv.ParseFloat(n.Value, 64)
-		if err != nil || math.IsNaN(f) || math.Abs(f) > exact {
+		if err != nil || math.IsNaN(f) || math.Abs(f) >= exact {
 			d.add(n, "value-number", "%s: %s is not a number that can be kept exactly", key, n.Value).Hint = "write it in quotes, as text"
 		}
 		return f
