@@ -61,7 +61,7 @@ func validText(field, s string, limit int) error {
 		return Invalid(field, "is %d bytes long; %d is the limit", len(s), limit)
 	case !utf8.ValidString(s):
 		return Invalid(field, "is not valid UTF-8")
-	case !norm.NFC.IsNormalString(s):
+	case !isASCII(s) && !norm.NFC.IsNormalString(s): // ASCII is normal; the other test allocates
 		return Invalid(field, "is not in Unicode normal form C")
 	}
 	for _, r := range s {
@@ -75,6 +75,15 @@ func validText(field, s string, limit int) error {
 		return Invalid(field, "begins or ends with a blank")
 	}
 	return nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
