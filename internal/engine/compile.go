@@ -11,7 +11,8 @@ import (
 
 // Compile turns the facts of a tenant into a snapshot. What is wrong with rules,
 // conditions and model comes as access.Problems, all at once, each with the
-// place where it was written.
+// place where it was written. The snapshot points into the facts, which must not
+// be changed any more.
 func Compile(f access.Facts) (*Snapshot, error) { return compile(f, Options{}) }
 
 func compile(f access.Facts, o Options) (*Snapshot, error) {

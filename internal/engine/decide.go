@@ -68,6 +68,12 @@ func (sc *scratch) end() {
 // begin looks up what the request names. Names that the snapshot knows are
 // well-formed; only for others is the request's form checked.
 func (sc *scratch) begin(r *access.Request, now time.Time) error {
+	if r.Raw != nil {
+		var err error
+		if r, err = FromRaw(r.Raw); err != nil {
+			return err
+		}
+	}
 	sc.request, sc.now, sc.until = r, now, time.Time{}
 	sc.closed, sc.values, sc.lack, sc.extra, sc.collect = false, nil, nil, nil, nil
 	sc.subject = sc.names.id(r.Subject)

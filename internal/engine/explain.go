@@ -18,7 +18,7 @@ func (s *Snapshot) Explain(r *access.Request, now time.Time) (access.Explanation
 		return access.Explanation{Decision: s.malformed()}, err
 	}
 	var e access.Explanation
-	for _, a := range r.Actions {
+	for _, a := range sc.request.Actions {
 		var part access.ExplanationPart
 		e.Decision, part = sc.explain(a)
 		e.Parts = append(e.Parts, part)

@@ -54,14 +54,20 @@ func New(f access.Facts, a persist.Adapter) (*Oracle, error) {
 
 // Decide answers a question at the moment now, through the same gates.
 func (o *Oracle) Decide(r *access.Request, now time.Time) (access.Decision, error) {
-	if err := r.Check(); err != nil {
-		return access.Decision{Reason: access.ReasonRequestInvalid}, err
-	}
 	if err := o.load(now); err != nil {
 		return access.Decision{}, err
 	}
 	if !o.facts.Ours() {
 		return o.foreign(r, now)
+	}
+	if r.Raw != nil {
+		var err error
+		if r, err = engine.FromRaw(r.Raw); err != nil {
+			return access.Decision{Reason: access.ReasonRequestInvalid}, err
+		}
+	}
+	if err := r.Check(); err != nil {
+		return access.Decision{Reason: access.ReasonRequestInvalid}, err
 	}
 	var d access.Decision
 	for _, action := range r.Actions {
