@@ -171,6 +171,7 @@ func (c *checker) catalogue() {
 	apps, sections := map[string]bool{}, map[string]bool{}
 	for _, a := range c.p.Catalogue {
 		c.valid(a.Origin, ValidCode("application", a.Code))
+		c.notReserved(a.Origin, "application", a.Code)
 		c.once(apps, a.Origin, "application", a.Code)
 		for i := range a.Sections {
 			s := &a.Sections[i]
@@ -238,12 +239,17 @@ func (c *checker) roles() {
 	for _, r := range c.p.Roles {
 		c.valid(r.Origin, ValidCode("role", r.Code))
 		c.displayName(r.Origin, r.Name)
-		if r.Code == SuperuserRole {
-			c.add(r.Origin, "role-reserved", "the role %q is reserved and has all rights already", SuperuserRole)
-		}
+		c.notReserved(r.Origin, "role", r.Code)
 		c.once(seen, r.Origin, "role", r.Code)
 		c.links(r.Roles, "role", c.roleSet)
 		c.grants(r.Grants)
+	}
+}
+
+// notReserved: ParseName takes no name but the role's own to be "superuser".
+func (c *checker) notReserved(at Origin, noun, code string) {
+	if code == SuperuserRole {
+		c.add(at, noun+"-reserved", "the %s code %q is reserved for the role that has all rights", noun, SuperuserRole)
 	}
 }
 
@@ -257,6 +263,7 @@ func (c *checker) groups() {
 	seen := map[string]bool{}
 	for _, g := range c.p.Groups {
 		c.valid(g.Origin, ValidCode("code", g.Code))
+		c.notReserved(g.Origin, "group", g.Code)
 		c.displayName(g.Origin, g.Name)
 		c.once(seen, g.Origin, "group", g.Code)
 		if k := g.kind(); k != GroupDefault && k != GroupTemplate && k != GroupRegular {

@@ -137,17 +137,19 @@ func TestPolicy_Check(t *testing.T) {
 		"prerequisite circle": {func(p *access.Policy) {
 			p.Catalogue[0].Sections[3].Prerequisites = []access.Prerequisite{{Section: "System.Orders", Rights: access.Show}}
 		}, "prerequisite-depth", "System.Orders needs System.Stores"},
-		"role code":       {func(p *access.Policy) { p.Roles[0].Code = "Clerk" }, "name-invalid", "Clerk"},
-		"role superuser":  {func(p *access.Policy) { p.Roles = append(p.Roles, access.Role{Code: "superuser"}) }, "role-reserved", "superuser"},
-		"role of a group": {func(p *access.Policy) { p.Groups[0].Roles[0].To = "clark" }, "role-unknown", `did you mean "clerk"?`},
-		"group twice":     {func(p *access.Policy) { p.Groups[1].Code = "staff" }, "duplicate", "staff"}, // Req 5
-		"group kind":      {func(p *access.Policy) { p.Groups[1].Kind = "odd" }, "kind-invalid", "odd"},
-		"group base":      {func(p *access.Policy) { p.Groups[1].Base = "stuff" }, "group-unknown", `did you mean "staff"?`},
-		"group circle":    {func(p *access.Policy) { p.Groups[0].Base = "eu" }, "inheritance-cycle", "g:eu -> g:staff -> g:eu"}, // Req 104
-		"ceiling":         {func(p *access.Policy) { p.Groups[1].Scopes = []access.Scope{"store:2"} }, "scope-beyond-ceiling", "store:1"},
-		"ceiling unknown": {func(p *access.Policy) { p.Groups[1].Scopes[1] = "store:3" }, "scope-unknown", "store:3"},
-		"user id":         {func(p *access.Policy) { p.Users[0].ID = "anonymous" }, "name-invalid", "reserved"},
-		"user twice":      {func(p *access.Policy) { p.Users = append(p.Users, access.User{ID: "op-1"}) }, "duplicate", "op-1"},
+		"role code":             {func(p *access.Policy) { p.Roles[0].Code = "Clerk" }, "name-invalid", "Clerk"},
+		"role superuser":        {func(p *access.Policy) { p.Roles = append(p.Roles, access.Role{Code: "superuser"}) }, "role-reserved", "superuser"},
+		"group superuser":       {func(p *access.Policy) { p.Groups[1].Code = "superuser" }, "group-reserved", "superuser"},
+		"application superuser": {func(p *access.Policy) { p.Catalogue[0].Code = "superuser" }, "application-reserved", "superuser"},
+		"role of a group":       {func(p *access.Policy) { p.Groups[0].Roles[0].To = "clark" }, "role-unknown", `did you mean "clerk"?`},
+		"group twice":           {func(p *access.Policy) { p.Groups[1].Code = "staff" }, "duplicate", "staff"}, // Req 5
+		"group kind":            {func(p *access.Policy) { p.Groups[1].Kind = "odd" }, "kind-invalid", "odd"},
+		"group base":            {func(p *access.Policy) { p.Groups[1].Base = "stuff" }, "group-unknown", `did you mean "staff"?`},
+		"group circle":          {func(p *access.Policy) { p.Groups[0].Base = "eu" }, "inheritance-cycle", "g:eu -> g:staff -> g:eu"}, // Req 104
+		"ceiling":               {func(p *access.Policy) { p.Groups[1].Scopes = []access.Scope{"store:2"} }, "scope-beyond-ceiling", "store:1"},
+		"ceiling unknown":       {func(p *access.Policy) { p.Groups[1].Scopes[1] = "store:3" }, "scope-unknown", "store:3"},
+		"user id":               {func(p *access.Policy) { p.Users[0].ID = "anonymous" }, "name-invalid", "reserved"},
+		"user twice":            {func(p *access.Policy) { p.Users = append(p.Users, access.User{ID: "op-1"}) }, "duplicate", "op-1"},
 		"mail twice": {func(p *access.Policy) {
 			p.Users[0].Email = "op@example.com"
 			p.Users = append(p.Users, access.User{ID: "2", Email: "OP@example.com"})
