@@ -35,8 +35,25 @@ type readOnly struct{ from *gormadapter.Adapter }
 
 var errReadOnly = errors.New("the Casbin adapter only loads; change policies through the store")
 
-func (a readOnly) LoadPolicy(m model.Model) error                          { return a.from.LoadPolicy(m) }
-func (readOnly) SavePolicy(model.Model) error                              { return errReadOnly }
-func (readOnly) AddPolicy(string, string, []string) error                  { return errReadOnly }
-func (readOnly) RemovePolicy(string, string, []string) error               { return errReadOnly }
-func (readOnly) RemoveFilteredPolicy(string, string, int, ...string) error { return errReadOnly }
+// LoadPolicy loads the rules into a model.
+func (a readOnly) LoadPolicy(m model.Model) error { return a.from.LoadPolicy(m) }
+
+// An enforcer panics when an adapter lacks the methods for many rules or for
+// updates, so all of them are there, and all of them refuse.
+var (
+	_ persist.BatchAdapter     = readOnly{}
+	_ persist.UpdatableAdapter = readOnly{}
+)
+
+func (readOnly) SavePolicy(model.Model) error                                { return errReadOnly }
+func (readOnly) AddPolicy(string, string, []string) error                    { return errReadOnly }
+func (readOnly) AddPolicies(string, string, [][]string) error                { return errReadOnly }
+func (readOnly) RemovePolicy(string, string, []string) error                 { return errReadOnly }
+func (readOnly) RemovePolicies(string, string, [][]string) error             { return errReadOnly }
+func (readOnly) RemoveFilteredPolicy(string, string, int, ...string) error   { return errReadOnly }
+func (readOnly) UpdatePolicy(string, string, []string, []string) error       { return errReadOnly }
+func (readOnly) UpdatePolicies(string, string, [][]string, [][]string) error { return errReadOnly }
+
+func (readOnly) UpdateFilteredPolicies(string, string, [][]string, int, ...string) ([][]string, error) {
+	return nil, errReadOnly
+}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -18,10 +20,10 @@ func (e *olderError) Error() string {
 func (e *olderError) Unwrap() error { return access.ErrUnavailable }
 
 // Check refuses a database that would not keep what it is given: a schema of
-// another version, columns that compare text otherwise than byte by byte, a
+// another version, tables that are not ours, columns that compare text otherwise than byte by byte, a
 // sql_mode that cuts values. The error is one line.
 func (s *Store) Check(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{s.notNewer, s.notOlder, s.collations, s.sqlMode} {
+	for _, check := range []func(context.Context) error{s.notNewer, s.notOlder, s.columns, s.collations, s.sqlMode} {
 		if err := check(ctx); err != nil {
 			s.fit.Store(false)
 			return err
@@ -63,10 +65,37 @@ func (s *Store) notOlder(ctx context.Context) error {
 	return err
 }
 
-// tables are all tables whose text is compared.
-var tables = []string{
-	"tenant", "casbin_rule", "applications", "roles", "user_groups", "scopes", "conditions",
-	"users", "api_key", "revision", "revision_change",
+// tables are all tables with the columns that this program needs. A database
+// that is shared with another application may have its own tables of that name.
+var tables = map[string]string{
+	"tenant":          "id, code, description, epoch, revision, rules, next_at, settings",
+	"casbin_rule":     "tenant_id, " + ruleColumns,
+	"applications":    "tenant_id, code, position, body",
+	"roles":           "tenant_id, code, position, body",
+	"user_groups":     "tenant_id, code, position, body",
+	"scopes":          "tenant_id, code, position, body",
+	"conditions":      "tenant_id, code, position, body",
+	"users":           "tenant_id, id, position, email, login, name, status, body",
+	"api_key":         "id, tenant, kind, name, secret_hash, created_at, revoked_at",
+	"revision":        "tenant_id, number, parent, hash, author, source, reason, made_at",
+	"revision_change": "tenant_id, revision, n, kind, name, old_value, new_value",
+}
+
+func tableNames() []string { return slices.Sorted(maps.Keys(tables)) }
+
+func (s *Store) columns(ctx context.Context) error {
+	for _, name := range tableNames() {
+		if err := s.ours(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ours makes sure that a table has the columns that we need.
+func (s *Store) ours(ctx context.Context, table string) error {
+	err := s.db.WithContext(ctx).Exec("SELECT " + tables[table] + " FROM " + table + " WHERE 1 = 0").Error
+	return fault(fmt.Sprintf("the table %s is not one that this program has made", table), err)
 }
 
 func (s *Store) collations(ctx context.Context) error {
@@ -76,7 +105,7 @@ func (s *Store) collations(ctx context.Context) error {
 	var wrong []string
 	err := s.db.WithContext(ctx).Raw(`SELECT CONCAT(table_name, '.', column_name, ' has ', collation_name)
 		FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN ?
-		AND collation_name IS NOT NULL AND collation_name <> ? ORDER BY table_name, ordinal_position`, tables, s.collation).
+		AND collation_name IS NOT NULL AND collation_name <> ? ORDER BY table_name, ordinal_position`, tableNames(), s.collation).
 		Scan(&wrong).Error
 	if err != nil {
 		return fault("check the collation", err)

@@ -42,6 +42,9 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.notNewer(ctx); err != nil {
 		return err
 	}
+	if err := s.strangers(ctx); err != nil {
+		return err
+	}
 	if err := s.up(ctx, provider); err != nil {
 		return fault("migrate", err)
 	}
@@ -61,6 +64,24 @@ func (s *Store) up(ctx context.Context, provider *goose.Provider) error {
 		}
 	}
 	return err
+}
+
+// strangers refuses a database without our schema in which tables of our names
+// lie already. Those that a killed migration has left are ours.
+func (s *Store) strangers(ctx context.Context) error {
+	if has, err := s.version(ctx); err != nil || has > 0 {
+		return fault("migrate", err)
+	}
+	for _, name := range tableNames() {
+		there, err := s.hasTable(ctx, name)
+		if err == nil && there {
+			err = s.ours(ctx, name)
+		}
+		if err != nil {
+			return fault("migrate", err)
+		}
+	}
+	return nil
 }
 
 func (s *Store) ensureDefault(ctx context.Context) error {
@@ -103,7 +124,7 @@ func (s *Store) provider() (*goose.Provider, error) {
 	if s.driver == SQLite {
 		return goose.NewProvider(goose.DialectSQLite3, conns, steps, options...)
 	}
-	locker, err := migrationLock()
+	locker, err := s.migrationLock()
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +133,9 @@ func (s *Store) provider() (*goose.Provider, error) {
 
 // migrationLock is a leased row rather than GET_LOCK, which Galera keeps to one
 // node. A killed migrator's lease ends after 15 seconds.
-func migrationLock() (lock.Locker, error) {
+func (s *Store) migrationLock() (lock.Locker, error) {
 	return lock.NewMySQLTableLocker(
+		lock.WithTableLogger(s.log),
 		lock.WithTableName(lockTable),
 		lock.WithTableLeaseDuration(15*time.Second),
 		lock.WithTableHeartbeatInterval(3*time.Second),

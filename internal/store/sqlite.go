@@ -17,7 +17,7 @@ import (
 // connectSQLite opens the file twice: one connection that writes, so that
 // writers queue here and not inside SQLite, and a few that read beside it.
 func (s *Store) connectSQLite(ctx context.Context, o Options) error {
-	if o.DSN == "" || strings.Contains(o.DSN, ":memory:") || strings.ContainsAny(o.DSN, "?#%") {
+	if o.DSN == "" || strings.HasPrefix(o.DSN, ":") || strings.HasPrefix(o.DSN, "file:") || strings.Contains(o.DSN, "?") {
 		return access.Invalid("dsn", "%q is not the path of a database file", o.DSN)
 	}
 	if err := privateFile(o.DSN); err != nil {
