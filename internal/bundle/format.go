@@ -100,7 +100,13 @@ func (w *formatter) once(src []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	canonical(doc.Content[0], w.shape, false)
+	root := doc.Content[0]
+	first := root.Content[0]
+	canonical(root, w.shape, false)
+	if top := root.Content[0]; top != first { // what stands at the very top is about the file
+		top.HeadComment = joinComments(first.HeadComment, top.HeadComment)
+		first.HeadComment = ""
+	}
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
