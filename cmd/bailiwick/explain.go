@@ -51,7 +51,8 @@ func writeExplanation(w io.Writer, r api.Request, e api.Explanation) {
 	for _, part := range e.Parts {
 		fmt.Fprintf(w, "\n%s\n", part.Action)
 		for _, g := range part.Gates {
-			fmt.Fprintf(w, "  %s %-13s  %s\n", mark(g.Outcome), g.Gate, outcome(g))
+			sign, text := gate(g)
+			fmt.Fprintf(w, "  %s %-13s  %s\n", sign, g.Gate, text)
 		}
 		writeRules(w, "held through", part.Path)
 		writeRules(w, "also matched, did not decide", part.Losing)
@@ -59,24 +60,24 @@ func writeExplanation(w io.Writer, r api.Request, e api.Explanation) {
 	}
 }
 
-func mark(outcome string) string {
-	switch outcome {
-	case "passed":
-		return "✓"
-	case "failed":
-		return "✗"
-	case "decided":
-		return "★"
-	}
-	return "·"
-}
-
-func outcome(g api.Gate) string {
-	text := strings.ReplaceAll(g.Outcome, "_", " ")
+// gate gives the sign and the words for one gate. Nobody passes the gate of
+// superusers by being one: that decides.
+func gate(g api.Gate) (sign, text string) {
+	why := ""
 	if g.Reason != "" {
-		text += ", " + reason(g.Reason, g.Detail)
+		why = ", " + reason(g.Reason, g.Detail)
 	}
-	return text
+	switch {
+	case g.Gate == "superuser" && g.Outcome == "passed":
+		return "·", "is none"
+	case g.Outcome == "passed":
+		return "✓", "passed" + why
+	case g.Outcome == "failed":
+		return "✗", "failed" + why
+	case g.Outcome == "decided":
+		return "★", "decided" + why
+	}
+	return "·", strings.ReplaceAll(g.Outcome, "_", " ") + why
 }
 
 func writeRules(w io.Writer, heading string, rules []api.Rule) {

@@ -63,15 +63,31 @@ func below(dir string, problems access.Problems) access.Problems {
 // placed is below for an error.
 func placed(dir string, err error) error {
 	var problem *api.Problem
+	var failed *service.TestsFailed
 	if found := problemsIn(err); found != nil {
 		return below(dir, found)
 	}
-	if errors.As(err, &problem) {
-		for i, d := range problem.Details {
-			problem.Details[i].Origin = joinPath(dir, d.Origin)
+	if errors.As(err, &failed) {
+		for i, f := range failed.Report.Failures {
+			failed.Report.Failures[i] = joinPath(dir, ".") + "/" + f
 		}
 	}
+	if errors.As(err, &problem) {
+		placeDetails(dir, problem)
+	}
 	return err
+}
+
+// placeDetails: where tests failed, each detail is one sentence that begins with
+// its place.
+func placeDetails(dir string, p *api.Problem) {
+	for i := range p.Details {
+		d := &p.Details[i]
+		if p.Code == "tests_failed" {
+			d.Reason = joinPath(dir, ".") + "/" + d.Reason
+		}
+		d.Origin = joinPath(dir, d.Origin)
+	}
 }
 
 // decider compiles a policy for its tests.

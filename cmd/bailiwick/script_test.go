@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/accesstest"
 )
 
@@ -31,6 +32,8 @@ func TestMain(m *testing.M) {
 //	                         key stand in the environment when it is ready
 //	stop NAME                end that server as a terminal would; it must end well
 //	crash NAME               end it without a chance to clean up
+//	revoke TENANT            revoke the only key of a tenant
+//	empty DIR                the folder must hold nothing
 //	mysql                    put the DSN of a fresh MySQL database into $MYSQL
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -50,6 +53,8 @@ func TestScripts(t *testing.T) {
 			"server": startServer,
 			"stop":   stopServer,
 			"crash":  crashServer,
+			"revoke": revokeKey,
+			"empty":  emptyFolder,
 			"mysql":  freshMySQL,
 		},
 	})
@@ -92,6 +97,11 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Path, cmd.Err = path, nil
 	cmd.Dir = ts.Getenv("WORK")
 	cmd.Env = append(os.Environ(), "BAILIWICK_API_KEY=", "TMPDIR="+ts.Getenv("TMPDIR"))
+	for _, name := range []string{"BAILIWICK_STORE_DRIVER", "BAILIWICK_STORE_DSN"} {
+		if value := ts.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -111,6 +121,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(json.Unmarshal(line, &ready))
 	ts.Setenv("BAILIWICK_SERVER", ready.URL)
+	ts.Setenv("ADDRESS", strings.TrimPrefix(ready.URL, "http://"))
 	if ready.Key != "" {
 		ts.Setenv("BAILIWICK_API_KEY", ready.Key)
 	}
@@ -148,6 +159,31 @@ func end(cmd *exec.Cmd, signal os.Signal) error {
 	late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	return cmd.Wait()
+}
+
+// revokeKey finds the key's id, which differs from run to run.
+func revokeKey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: revoke TENANT")
+	}
+	ts.Check(ts.Exec("bailiwick", "apikey", "list", "--tenant", args[0], "-o", "json"))
+	var list api.Keys
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	if len(list.Keys) != 1 {
+		ts.Fatalf("tenant %s has %d keys, want 1", args[0], len(list.Keys))
+	}
+	ts.Check(ts.Exec("bailiwick", "apikey", "revoke", list.Keys[0].ID, "--tenant", args[0]))
+}
+
+func emptyFolder(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: empty DIR")
+	}
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(entries) > 0 {
+		ts.Fatalf("%s holds %s", args[0], entries[0])
+	}
 }
 
 func freshMySQL(ts *testscript.TestScript, neg bool, args []string) {

@@ -63,8 +63,10 @@ folder that is removed at the end, the sample tenants, and a key.`,
 	f.BoolVar(&s.dev, "dev", false, "try it: temporary store, sample tenants, a key")
 	f.BoolVar(&s.migrate, "migrate", false, "bring the schema of a MySQL database up to date first")
 	f.BoolVar(&s.allowEmpty, "allow-empty", false, "start although no tenant has a policy yet")
-	cmd.MarkFlagsMutuallyExclusive("listen", "server-listen")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if listen != "" && f.Changed("server-listen") {
+			return usage("--listen and --server-listen are the same; keep one")
+		}
 		if listen != "" {
 			if err := f.Set("server-listen", listen); err != nil {
 				return err

@@ -54,7 +54,11 @@ func shownDefault(d string) string {
 // load reads flags over environment over file.
 func (s *settings) load() (config.Config, error) {
 	flags := map[string]string{}
-	s.given.Visit(func(f *pflag.Flag) { flags[f.Name] = f.Value.String() })
+	s.given.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			flags[f.Name] = f.Value.String()
+		}
+	})
 	return loadConfig(s.file, flags)
 }
 
@@ -89,6 +93,6 @@ func storeOptions(cfg config.Config, log *slog.Logger) store.Options {
 // any tells whether one of the flags was given.
 func (s *settings) any() bool {
 	given := s.file != ""
-	s.given.Visit(func(*pflag.Flag) { given = true })
+	s.given.VisitAll(func(f *pflag.Flag) { given = given || f.Changed })
 	return given
 }
