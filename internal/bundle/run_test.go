@@ -27,6 +27,7 @@ tests:
       - {subject: "user:ann", section: Shop.Orders, action: show, expect: allow, reason: granted_by, rule: "g:staff"}
       - {subject: "user:ann", section: Shop.Orders, action: [show, send], expect: allow}
       - {subject: "user:nobody", section: Shop.Orders, action: 2, expect: deny, reason: subject_unknown}
+      - {subject: anonymous, section: Shop.Orders, action: delete, expect: allow}
   - name: listed
     now: 2027-01-01T00:00:00Z
     table:
@@ -104,8 +105,8 @@ func TestRunTests_report(t *testing.T) {
 	golden(t, "report-verbose.txt", verbose.String())
 	golden(t, "report-junit.xml", junit.String())
 	wellFormed(t, junit.String())
-	if asked, failed := r.Count(); asked != 20 || failed != 1 || a.asked != 20 || r.Passed() {
-		t.Errorf("asked %d (%d), failed %d, passed %t; want 20, 20, 1, false", asked, a.asked, failed, r.Passed())
+	if asked, failed := r.Count(); asked != 21 || failed != 2 || a.asked != 21 || r.Passed() {
+		t.Errorf("asked %d (%d), failed %d, passed %t; want 21, 21, 2, false", asked, a.asked, failed, r.Passed())
 	}
 	if !slices.Equal(a.compiled, []int{1, 3}) {
 		t.Errorf("compiled with %v users, want once for the policy and once for the suite with subjects", a.compiled)
@@ -118,7 +119,7 @@ func wellFormed(t *testing.T, text string) {
 		XMLName xml.Name `xml:"testsuites"`
 		Tests   int      `xml:"tests,attr"`
 	}
-	if err := xml.Unmarshal([]byte(text), &any); err != nil || any.Tests != 20 {
+	if err := xml.Unmarshal([]byte(text), &any); err != nil || any.Tests != 21 {
 		t.Errorf("JUnit: %v, %d tests", err, any.Tests)
 	}
 }
@@ -157,9 +158,9 @@ func TestRunTests_filters(t *testing.T) {
 		filter bundle.Filter
 		want   int
 	}{
-		"suite by name":    {bundle.Filter{Suite: "F*"}, 19},
+		"suite by name":    {bundle.Filter{Suite: "F*"}, 20},
 		"suite by file":    {bundle.Filter{Suite: "tests/own.yaml"}, 1},
-		"test":             {bundle.Filter{Test: "ask?d"}, 3},
+		"test":             {bundle.Filter{Test: "ask?d"}, 4},
 		"subject":          {bundle.Filter{Subject: "user:*"}, 12},
 		"section":          {bundle.Filter{Section: "*.Stock"}, 8},
 		"action":           {bundle.Filter{Action: "send"}, 1},

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,33 +64,37 @@ func (q Question) String() string {
 // tester turns one file of tests into a suite and checks that its names are
 // known: a question about a misspelt name is denied, and would prove nothing.
 type tester struct {
-	policy    *access.Policy
-	file      *testsFile
-	count     *int
-	problems  access.Problems
-	subjects  []string
-	sections  map[access.Section]*access.SectionEntry
-	scopeList []string
+	policy   *access.Policy
+	file     *testsFile
+	count    *int
+	problems access.Problems
+	subjects map[string]bool
+	sections map[access.Section]*access.SectionEntry
+	scopes   map[string]bool
 }
 
 func newTester(p *access.Policy, f *testsFile, count *int) *tester {
-	t := &tester{policy: p, file: f, count: count, sections: map[access.Section]*access.SectionEntry{}}
-	t.subjects, t.scopeList = []string{access.AnonymousID}, []string{string(access.Everywhere)}
+	t := &tester{
+		policy: p, file: f, count: count,
+		subjects: map[string]bool{access.AnonymousID: true},
+		sections: map[access.Section]*access.SectionEntry{},
+		scopes:   map[string]bool{string(access.Everywhere): true},
+	}
 	for _, u := range p.Users {
-		t.subjects = append(t.subjects, "user:"+u.ID)
+		t.subjects["user:"+u.ID] = true
 	}
 	for id := range f.Subjects {
-		t.subjects = append(t.subjects, "user:"+id)
+		t.subjects["user:"+id] = true
 	}
 	for i := range p.Catalogue {
-		t.subjects = append(t.subjects, "app:"+p.Catalogue[i].Code)
+		t.subjects["app:"+p.Catalogue[i].Code] = true
 		for j := range p.Catalogue[i].Sections {
 			s := &p.Catalogue[i].Sections[j]
 			t.sections[s.Path] = s
 		}
 	}
 	for _, s := range p.Scopes {
-		t.scopeList = append(t.scopeList, string(s.Scope))
+		t.scopes[string(s.Scope)] = true
 	}
 	return t
 }
@@ -272,8 +275,8 @@ func (t *tester) subject(w word, reason access.Reason) access.Subject {
 	switch {
 	case err != nil:
 		t.add(w.at, "name-invalid", "%s", err.Error())
-	case !slices.Contains(t.subjects, w.text) && reason != access.ReasonSubjectUnknown:
-		t.unknown(w, "subject", t.subjects)
+	case !t.subjects[w.text] && reason != access.ReasonSubjectUnknown:
+		t.unknown(w, "subject", namesOf(t.subjects))
 	}
 	return s
 }
@@ -282,13 +285,13 @@ func (t *tester) section(w word, reason access.Reason) {
 	if w.text == "" || t.sections[access.Section(w.text)] != nil || reason == access.ReasonSectionUnknown {
 		return
 	}
-	t.unknown(w, "section", textsOf(slices.Collect(maps.Keys(t.sections))))
+	t.unknown(w, "section", namesOf(t.sections))
 }
 
-func textsOf(sections []access.Section) []string {
-	names := make([]string, len(sections))
-	for i, s := range sections {
-		names[i] = string(s)
+func namesOf[K ~string, V any](m map[K]V) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, string(name))
 	}
 	slices.Sort(names)
 	return names
@@ -319,8 +322,8 @@ func actionsOf(s *access.SectionEntry) []string {
 }
 
 func (t *tester) scope(w word, reason access.Reason) {
-	if w.text == "" || slices.Contains(t.scopeList, w.text) || reason == access.ReasonScopeUnknown {
+	if w.text == "" || t.scopes[w.text] || reason == access.ReasonScopeUnknown {
 		return
 	}
-	t.unknown(w, "scope", t.scopeList)
+	t.unknown(w, "scope", namesOf(t.scopes))
 }
