@@ -24,7 +24,7 @@ const (
 	maxMembers    = 1000     // members of one object
 	maxIDBytes    = 256      // of a string that names something
 	maxBatch      = 100      // questions in one request
-	maxExact      = 1 << 53  // beyond it, integers do not survive IEEE 754
+	maxExact      = 1 << 53  // from here on, integers do not survive IEEE 754
 )
 
 // reader is the one decoder of bodies. encoding/json lets a later "Subject", a
@@ -433,7 +433,7 @@ func (r *reader) number() (any, error) {
 		return nil, err
 	}
 	f, err := parseFloat(raw)
-	if err != nil || math.Abs(f) > maxExact && bytes.IndexAny(raw, ".eE") < 0 {
+	if err != nil || math.Abs(f) >= maxExact && bytes.IndexAny(raw, ".eE") < 0 {
 		return nil, strict("the number " + shorten(raw) + " cannot be held exactly; write it as a string")
 	}
 	return f, nil
