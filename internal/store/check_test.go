@@ -128,13 +128,17 @@ func TestCheck_collation(t *testing.T) {
 func TestCheck_sqlMode(t *testing.T) {
 	o := databases["mysql"](t)
 	accesstest.OpenStore(t, o)
-	separator := "?"
-	if strings.Contains(o.DSN, "?") {
-		separator = "&"
-	}
-	o.DSN += separator + "sql_mode=%27NO_ENGINE_SUBSTITUTION%27"
+	o.DSN += separator(o.DSN) + "sql_mode=%27NO_ENGINE_SUBSTITUTION%27"
 	_, err := store.Open(t.Context(), o)
 	unfit(t, err, "sql_mode", "STRICT_ALL_TABLES")
+}
+
+// separator stands between a DSN and one more of its parameters.
+func separator(dsn string) string {
+	if strings.Contains(dsn, "?") {
+		return "&"
+	}
+	return "?"
 }
 
 // TestMigrate_foreignTables: tables of another application, or of a stock

@@ -19,6 +19,7 @@ type write struct {
 	tx      *gorm.DB
 	tenant  tenantRow // its fields except id, code and revision may be changed
 	now     time.Time
+	chunk   int // how many rows a statement may carry
 	changes []changeRow
 }
 
@@ -64,7 +65,7 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 		if err := fresh(c.Base, rev); err != nil {
 			return err
 		}
-		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now()}
+		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk}
 		if err := do(w); err != nil {
 			return err
 		}
@@ -106,8 +107,8 @@ func (w *write) seal(c access.Change) error {
 		chain.change(w.changes[i])
 	}
 	entry.Hash = chain.sum()
-	if err := w.tx.Create(&entry).Error; err != nil {
-		return err
+	if err := exactly(1, w.tx.Create(&entry)); err != nil {
+		return fmt.Errorf("insert into revision: %w", err)
 	}
 	if err := insert(w, "revision_change", w.changes); err != nil {
 		return err
@@ -151,11 +152,13 @@ func (w *write) note(kind, name string, before, after any) error {
 }
 
 // What one statement may carry: databases limit the number of placeholders and
-// the size of a packet.
+// the size of a packet, and the time that SQLite's driver takes for a statement
+// grows with the square of its placeholders.
 const (
-	chunkRows   = 1000
-	chunkBytes  = 1 << 20
-	maxDocument = 4 << 20
+	chunkRows       = 1000
+	chunkRowsSQLite = 100
+	chunkBytes      = 1 << 20
+	maxDocument     = 4 << 20
 )
 
 // stored is a record that its table finds by a handle: its id or code.
@@ -195,7 +198,7 @@ func replace[R stored[R]](w *write, table, column, kind string, have, want []R) 
 
 // remove deletes exactly these rows of the tenant, or fails.
 func remove(w *write, table, column string, handles []any) error {
-	for chunk := range slices.Chunk(handles, chunkRows) {
+	for chunk := range slices.Chunk(handles, w.chunk) {
 		done := w.tx.Exec("DELETE FROM "+table+" WHERE tenant_id = ? AND "+column+" IN ?", w.tenant.ID, chunk)
 		if err := exactly(len(chunk), done); err != nil {
 			return fmt.Errorf("delete from %s: %w", table, err)
@@ -207,7 +210,7 @@ func remove(w *write, table, column string, handles []any) error {
 // insert writes exactly these rows, or fails.
 func insert[R sized](w *write, table string, rows []R) error {
 	for len(rows) > 0 {
-		n := fitting(rows)
+		n := fitting(rows, w.chunk)
 		chunk := rows[:n]
 		if err := exactly(n, w.tx.Table(table).Create(&chunk)); err != nil {
 			return fmt.Errorf("insert into %s: %w", table, err)
@@ -221,10 +224,10 @@ func insert[R sized](w *write, table string, rows []R) error {
 type sized interface{ size() int }
 
 // fitting is how many of the rows, at least one, fit into one statement.
-func fitting[R sized](rows []R) int {
+func fitting[R sized](rows []R, limit int) int {
 	bytes := 0
 	for i, r := range rows {
-		if bytes += r.size(); i > 0 && (i == chunkRows || bytes > chunkBytes) {
+		if bytes += r.size(); i > 0 && (i == limit || bytes > chunkBytes) {
 			return i
 		}
 	}

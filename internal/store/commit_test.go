@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/accesstest"
@@ -57,6 +58,151 @@ func TestApply_allOrNothing(t *testing.T) {
 			t.Errorf("revision %d after %d", after.Revision, before.Revision)
 		}
 		verify(t, s, tenant)
+	})
+}
+
+// TestCommit_everyRowCounts: a database that quietly leaves out a row (here by
+// a trigger) makes the whole change fail, that of the history most of all.
+func TestCommit_everyRowCounts(t *testing.T) {
+	for name, event := range map[string]string{
+		"a document that goes":    "BEFORE DELETE ON roles BEGIN SELECT RAISE(IGNORE); END",
+		"a document that comes":   "BEFORE INSERT ON user_groups BEGIN SELECT RAISE(IGNORE); END",
+		"a rule that comes":       "BEFORE INSERT ON casbin_rule BEGIN SELECT RAISE(IGNORE); END",
+		"a rule that changes":     "AFTER INSERT ON casbin_rule WHEN NEW.v4 = 'deny' BEGIN UPDATE casbin_rule SET v4 = 'Deny' WHERE v4 = 'deny'; END",
+		"a user":                  "BEFORE INSERT ON users BEGIN SELECT RAISE(IGNORE); END",
+		"the revision":            "BEFORE INSERT ON revision BEGIN SELECT RAISE(IGNORE); END",
+		"a change in the history": "BEFORE INSERT ON revision_change WHEN NEW.n = 2 BEGIN SELECT RAISE(IGNORE); END",
+		"the counter":             "BEFORE UPDATE ON tenant BEGIN SELECT RAISE(IGNORE); END",
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := databases["sqlite"](t)
+			s := accesstest.OpenStore(t, o)
+			p := &access.Policy{Tenant: access.DefaultTenant, Roles: []access.Role{{Code: "goes"}}}
+			before := apply(t, s, p)
+			execute(t, beside(t, o), "CREATE TRIGGER spoiler "+event)
+			next := accesstest.StorePolicy(access.DefaultTenant)
+			if _, err := s.Apply(t.Context(), next, any1); err == nil {
+				t.Error("the change has gone through")
+			}
+			if after := load(t, s, p.Tenant); !reflect.DeepEqual(before, after) {
+				t.Errorf("it left\n%+v\nof\n%+v", after, before)
+			}
+			verify(t, s, p.Tenant)
+			execute(t, beside(t, o), "DROP TRIGGER spoiler")
+			apply(t, s, next)
+		})
+	}
+	t.Run("a key", func(t *testing.T) {
+		o := databases["sqlite"](t)
+		s := accesstest.OpenStore(t, o)
+		key := access.APIKey{ID: "k", Tenant: access.AllTenants, Kind: access.KeyRead, Name: "n", SecretHash: [32]byte{1}}
+		execute(t, beside(t, o), "CREATE TRIGGER spoiler BEFORE INSERT ON api_key BEGIN SELECT RAISE(IGNORE); END")
+		if err := s.AddKey(t.Context(), key, any1); err == nil {
+			t.Error("a key that was not kept was acknowledged")
+		}
+		execute(t, beside(t, o), "DROP TRIGGER spoiler")
+		if err := s.AddKey(t.Context(), key, any1); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, beside(t, o), "CREATE TRIGGER spoiler BEFORE UPDATE ON api_key BEGIN SELECT RAISE(IGNORE); END")
+		if err := s.RevokeKey(t.Context(), access.AllTenants, "k", any1); err == nil {
+			t.Error("a revocation that was not kept was acknowledged")
+		}
+	})
+}
+
+// TestCommit_triesAgain: somebody else holds the tenant's row for longer than
+// MySQL waits; the change begins again instead of failing.
+func TestCommit_triesAgain(t *testing.T) {
+	o := databases["mysql"](t)
+	accesstest.OpenStore(t, o)
+	db := beside(t, o)
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(t.Context(), "UPDATE tenant SET description = 'held'"); err != nil {
+		t.Fatal(err)
+	}
+	o.DSN += separator(o.DSN) + "innodb_lock_wait_timeout=1"
+	s := accesstest.OpenStore(t, store.Options{Driver: o.Driver, DSN: o.DSN})
+	released := time.AfterFunc(1500*time.Millisecond, func() { _ = tx.Rollback() })
+	defer released.Stop()
+	began := time.Now()
+	apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("it took %s: nobody held the row", took)
+	}
+}
+
+// TestLoad_oneRevision: what is loaded beside a writer is one revision as a whole.
+func TestLoad_oneRevision(t *testing.T) {
+	onEach(t, func(t *testing.T, o store.Options) {
+		s := accesstest.OpenStore(t, o)
+		r := rand.New(rand.NewPCG(5, 5))
+		written := map[access.Revision]access.Facts{1: load(t, s, access.DefaultTenant)}
+		var policies []*access.Policy
+		for range 60 {
+			p := accesstest.RandomPolicy(r, access.DefaultTenant)
+			f := p.Facts()
+			f.Revision = access.Revision(len(policies) + 2)
+			policies, written[f.Revision] = append(policies, p), f
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for _, p := range policies {
+				if _, err := s.Apply(context.WithoutCancel(t.Context()), p, any1); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		for writing, n := true, 0; writing; n++ {
+			select {
+			case <-done:
+				writing = false
+			default:
+			}
+			f := load(t, s, access.DefaultTenant)
+			if !reflect.DeepEqual(f, written[f.Revision]) {
+				t.Fatalf("revision %d was loaded as\n%+v\nand written as\n%+v", f.Revision, f, written[f.Revision])
+			}
+		}
+	})
+}
+
+// TestLoad_folded: should a server's comparison be changed under a running
+// store, what it takes for equal is not.
+func TestLoad_folded(t *testing.T) {
+	o := databases["mysql"](t)
+	s := accesstest.OpenStore(t, o)
+	key := access.APIKey{ID: "k", Tenant: access.AllTenants, Kind: access.KeyRead, Name: "n", SecretHash: [32]byte{1}}
+	if err := s.AddKey(t.Context(), key, any1); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, beside(t, o), "ALTER TABLE tenant MODIFY code VARCHAR(100) COLLATE utf8mb4_general_ci NOT NULL",
+		"ALTER TABLE api_key MODIFY id VARCHAR(100) COLLATE utf8mb4_general_ci NOT NULL")
+	_, load := s.Load(t.Context(), "Default")
+	_, history := s.Revisions(t.Context(), "défault")
+	for what, err := range map[string]error{
+		"load": load, "history": history, "revoke": s.RevokeKey(t.Context(), access.AllTenants, "K", any1),
+	} {
+		if !errors.Is(err, access.ErrNotFound) {
+			t.Errorf("%s gives %v, want not found", what, err)
+		}
+	}
+}
+
+// TestLoad_cancelled: a load that is broken off is an error, not a smaller policy.
+func TestLoad_cancelled(t *testing.T) {
+	onEach(t, func(t *testing.T, o store.Options) {
+		s := accesstest.OpenStore(t, o)
+		apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Load(ctx, access.DefaultTenant); !errors.Is(err, context.Canceled) || !errors.Is(err, access.ErrUnavailable) {
+			t.Errorf("loaded with error %v", err)
+		}
 	})
 }
 

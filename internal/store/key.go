@@ -88,7 +88,7 @@ func (s *Store) AddKey(ctx context.Context, k access.APIKey, c access.Change) er
 			k.Created = w.now
 		}
 		row.CreatedAt = k.Created.UnixMicro()
-		err := w.tx.Create(&row).Error
+		err := exactly(1, w.tx.Create(&row))
 		if errors.Is(err, gorm.ErrDuplicatedKey) {
 			return access.Exists("key", k.ID)
 		}

@@ -85,7 +85,11 @@ func (s *Store) strangers(ctx context.Context) error {
 }
 
 func (s *Store) ensureDefault(ctx context.Context) error {
-	_, err := s.CreateTenant(ctx, access.Tenant{Code: access.DefaultTenant}, access.Change{
+	heads, err := s.Heads(ctx)
+	if _, there := heads[access.DefaultTenant]; there || err != nil {
+		return err
+	}
+	_, err = s.CreateTenant(ctx, access.Tenant{Code: access.DefaultTenant}, access.Change{
 		Base: access.AnyRevision, Author: "bailiwick", Source: "start", Reason: "the tenant that always exists",
 	})
 	if errors.Is(err, access.ErrExists) {

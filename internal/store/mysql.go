@@ -60,7 +60,6 @@ func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
 		return nil, access.Invalid("dsn", "names no database")
 	}
 	config.ParseTime, config.Loc = true, time.UTC
-	config.ClientFoundRows = true // count rows that were found, not only those that differ
 	config.MultiStatements, config.AllowAllFiles = false, false
 	config.Timeout = orElseDuration(config.Timeout, 5*time.Second)
 	config.ReadTimeout = orElseDuration(config.ReadTimeout, 30*time.Second)

@@ -55,6 +55,7 @@ type Store struct {
 	driver    string
 	collation string // of MySQL's columns; empty on SQLite
 	maxRules  int
+	chunk     int // rows a statement may carry
 	clock     func() time.Time
 	log       *slog.Logger
 	fit       atomic.Bool // Check has found nothing wrong
@@ -91,8 +92,10 @@ func (s *Store) defaults() {
 func (s *Store) connect(ctx context.Context, o Options) error {
 	switch o.Driver {
 	case SQLite:
+		s.chunk = chunkRowsSQLite
 		return s.connectSQLite(ctx, o)
 	case MySQL:
+		s.chunk = chunkRows
 		return s.connectMySQL(ctx, o)
 	}
 	return access.Invalid("driver", "%q is neither %s nor %s", o.Driver, SQLite, MySQL)

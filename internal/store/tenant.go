@@ -88,7 +88,7 @@ func (s *Store) CreateTenant(ctx context.Context, t access.Tenant, c access.Chan
 
 func newTenant(tx *gorm.DB, code string) (tenantRow, error) {
 	row := tenantRow{Code: code, Epoch: strings.ToLower(rand.Text())}
-	err := tx.Create(&row).Error
+	err := exactly(1, tx.Create(&row))
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		err = access.Exists("tenant", code)
 	}
