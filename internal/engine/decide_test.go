@@ -163,6 +163,9 @@ func TestDecide_malformed(t *testing.T) {
 // TestDecide_noAllocation: neither a warm question nor one about unknown names
 // leaves anything behind.
 func TestDecide_noAllocation(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
 	s, err := engine.Compile(oracle.Sample(11_000))
 	if err != nil {
 		t.Fatal(err)

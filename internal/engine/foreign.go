@@ -226,7 +226,7 @@ func (x *foreign) decide(s *Snapshot, r *access.Request, now time.Time) (access.
 	if err != nil {
 		return x.refused(s, err)
 	}
-	return x.dated(s, access.Judge(c), now), nil
+	return x.finish(s, c, access.Judge(c), now), nil
 }
 
 func (x *foreign) explain(s *Snapshot, r *access.Request, now time.Time) (access.Explanation, error) {
@@ -237,7 +237,7 @@ func (x *foreign) explain(s *Snapshot, r *access.Request, now time.Time) (access
 	}
 	d, gates := access.JudgeExplained(c)
 	part := access.ExplanationPart{Gates: gates}
-	return access.Explanation{Decision: x.dated(s, d, now), Parts: []access.ExplanationPart{part}}, nil
+	return access.Explanation{Decision: x.finish(s, c, d, now), Parts: []access.ExplanationPart{part}}, nil
 }
 
 func (x *foreign) refused(s *Snapshot, err error) (access.Decision, error) {
@@ -248,8 +248,12 @@ func (x *foreign) refused(s *Snapshot, err error) (access.Decision, error) {
 	return d, err
 }
 
-func (x *foreign) dated(s *Snapshot, d access.Decision, now time.Time) access.Decision {
+// finish adds what the gates do not know.
+func (x *foreign) finish(s *Snapshot, c *foreignCase, d access.Decision, now time.Time) access.Decision {
 	d.Revision = s.revision
+	if c.failure != "" {
+		d.Detail = c.failure
+	}
 	if span := x.span(now); span < len(x.turns) {
 		d.ValidUntil = x.turns[span]
 	}
@@ -277,23 +281,25 @@ func (x *foreign) question(s *Snapshot, r *access.Request, now time.Time) (*fore
 	if err != nil {
 		return nil, err
 	}
-	c.verdict = x.verdict(s, e, values)
+	if c.verdict, err = x.verdict(e, values); err != nil {
+		s.failures.Add(1)
+		c.failure = fmt.Sprintf("the model could not be evaluated: %.200s", firstLine(err))
+	}
 	return c, nil
 }
 
 // verdict is Casbin's answer. Where Casbin errs, and where it would allow by an
 // empty policy, the answer is no.
-func (x *foreign) verdict(s *Snapshot, e *stock, values []any) access.Verdict {
-	no := access.Verdict{Reason: access.ReasonNoGrant}
+func (x *foreign) verdict(e *stock, values []any) (access.Verdict, error) {
+	v := access.Verdict{Reason: access.ReasonNoGrant}
 	if x.usesPolicy && len(e.lines) == 0 {
-		return no
+		return v, nil
 	}
 	allowed, rule, err := e.enforce(values)
 	if err != nil {
-		s.failures.Add(1)
-		return no
+		return v, err
 	}
-	v := access.Verdict{Allowed: allowed, Reason: access.ReasonNoGrant}
+	v.Allowed = allowed
 	if x.usesPolicy {
 		v.Rule = e.lines[lineKey(rule)] // without a policy Casbin names a rule that decided nothing
 	}
@@ -303,7 +309,7 @@ func (x *foreign) verdict(s *Snapshot, e *stock, values []any) access.Verdict {
 	case v.Rule != nil:
 		v.Reason = access.ReasonDeniedBy
 	}
-	return v
+	return v, nil
 }
 
 // values checks what is put to Casbin: as many values as the model wants, none
@@ -346,6 +352,7 @@ func (x *foreign) values(raw []any) ([]any, error) {
 type foreignCase struct {
 	status  access.UserStatus // of an account that may not be used
 	verdict access.Verdict
+	failure string // why Casbin could not answer
 }
 
 // Subject finds users that may not be used.

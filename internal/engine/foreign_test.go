@@ -289,6 +289,9 @@ func TestForeign_request(t *testing.T) {
 			if (tc.says != "") != errors.Is(err, access.ErrInvalid) || err != nil && !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("got the error %v", err)
 			}
+			if (name == "a panic in casbin") != strings.HasPrefix(d.Detail, "the model could not be evaluated: panic") {
+				t.Errorf("got the detail %q", d.Detail)
+			}
 			if x, _ := s.Explain(&access.Request{Raw: tc.raw}, clock); x.Decision != d {
 				t.Errorf("explained as %+v, decided as %+v", x.Decision, d)
 			}

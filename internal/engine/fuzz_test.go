@@ -4,6 +4,9 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/casbin/casbin/v2"
+	"github.com/casbin/casbin/v2/model"
+
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/engine"
 )
@@ -36,6 +39,22 @@ func FuzzModel(f *testing.F) {
 		d, err := s.Decide(&access.Request{Raw: []any{subject, "data1", "read"}}, clock)
 		if err != nil && d.Allowed {
 			t.Error("an error came with a yes")
+		}
+		if d.Allowed {
+			m, err := model.NewModelFromString(kept)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stock, err := casbin.NewEnforcer(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stock.AddPolicy("alice", "data1", "read", "allow"); err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := stock.Enforce(subject, "data1", "read"); !ok || err != nil {
+				t.Errorf("stock Casbin says %v, %v", ok, err)
+			}
 		}
 	})
 }
