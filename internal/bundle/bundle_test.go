@@ -306,6 +306,14 @@ func TestRead_limitsOfSize(t *testing.T) {
 	}
 }
 
+func TestRead_onlyRegularFiles(t *testing.T) {
+	fsys := files(shop)
+	fsys["roles/pipe.yaml"] = &fstest.MapFile{Mode: fs.ModeNamedPipe}
+	if _, got := read(t, fsys); got != "roles/pipe.yaml: the file cannot be read: roles/pipe.yaml is not a regular file [file-unreadable]" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestRead_modelIsLookedAtByTheEngine(t *testing.T) {
 	conf := "\n-- model.conf --\n[request_definition]\n"
 	options := func(model string, c access.Combining, err error) bundle.Options {
@@ -321,13 +329,19 @@ func TestRead_modelIsLookedAtByTheEngine(t *testing.T) {
 		"foreign":              {foreign, options("m", "", nil), ""},
 		"nobody to ask":        {foreign, bundle.Options{}, ""},
 		"ours, same combining": {combined, options("", access.AllowOverrides, nil), ""},
-		"ours, other combining": {combined, options("", access.DenyOverrides, nil),
-			"model.conf: the model says deny-overrides, bundle.yaml says allow-overrides [combining-conflict]"},
-		"foreign with combining": {combined, options("m", "", nil),
-			"bundle.yaml:1:1: combining: allow-overrides has no effect, because model.conf says how rules combine (leave combining out) [combining-conflict]"},
+		"ours, other combining": {
+			combined, options("", access.DenyOverrides, nil),
+			"model.conf: the model says deny-overrides, bundle.yaml says allow-overrides [combining-conflict]",
+		},
+		"foreign with combining": {
+			combined, options("m", "", nil),
+			"bundle.yaml:1:1: combining: allow-overrides has no effect, because model.conf says how rules combine (leave combining out) [combining-conflict]",
+		},
 		"broken": {foreign, options("", "", errors.New("no matcher")), "model.conf: no matcher [model-invalid]"},
-		"broken with place": {foreign, options("", "", access.Problems{{Origin: access.Origin{Line: 7}, Code: "x", Message: "y"}}),
-			"model.conf:7: y [x]"},
+		"broken with place": {
+			foreign, options("", "", access.Problems{{Origin: access.Origin{Line: 7}, Code: "x", Message: "y"}}),
+			"model.conf:7: y [x]",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := bundle.Read(tc.fsys, tc.o)

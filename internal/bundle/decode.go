@@ -127,6 +127,7 @@ func (d *decoder) plain(n *yaml.Node, depth int) bool {
 		d.add(n, "yaml-anchor", "anchors (&%s) are not allowed; write the value out where it is used", n.Anchor)
 	case n.Style&yaml.TaggedStyle != 0:
 		d.add(n, "yaml-tag", "tags (%s) are not allowed", n.Tag)
+		n.Tag, n.Style = "", n.Style&^yaml.TaggedStyle // from here on it is what it looks like
 	}
 	if n.Kind == yaml.MappingNode {
 		d.keys(n)
@@ -206,13 +207,11 @@ func (d *decoder) wrongType(key, want string, n *yaml.Node) {
 const wantText = "text"
 
 func describe(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	}
 	switch n.ShortTag() {
+	case "!!map":
+		return "a mapping"
+	case "!!seq":
+		return "a list"
 	case "!!int", "!!float":
 		return "the number " + n.Value
 	case "!!bool":

@@ -15,10 +15,9 @@ func Keys() []string {
 	seen := map[reflect.Type]bool{}
 	var visit func(t reflect.Type)
 	visit = func(t reflect.Type) {
-		switch t.Kind() {
-		case reflect.Pointer, reflect.Slice, reflect.Map:
+		if kind := t.Kind(); kind == reflect.Pointer || kind == reflect.Slice || kind == reflect.Map {
 			visit(t.Elem())
-		case reflect.Struct:
+		} else if kind == reflect.Struct {
 			if seen[t] || t == reflect.TypeFor[time.Time]() || t.PkgPath() != reflect.TypeFor[field]().PkgPath() {
 				return
 			}

@@ -30,26 +30,20 @@ const (
 // kind is one kind of YAML file.
 type kind struct {
 	name string
-	make func() file
+	make func() any // a pointer to its struct of kinds.go
 }
-
-// file is a decoded YAML file.
-type file interface{ head() header }
 
 // part is a file that adds something to the policy.
-type part interface {
-	file
-	into(p *access.Policy)
-}
+type part interface{ into(p *access.Policy) }
 
 // kinds by the folder that holds them; "" is the top, for bundle.yaml.
 var kinds = map[string]kind{
-	"":          {"Bundle", func() file { return &bundleFile{} }},
-	"catalogue": {"Application", func() file { return &applicationFile{} }},
-	"roles":     {"Role", func() file { return &roleFile{} }},
-	"groups":    {"Group", func() file { return &groupFile{} }},
-	"users":     {"Users", func() file { return &usersFile{} }},
-	"tests":     {"Tests", func() file { return &testsFile{} }},
+	"":          {"Bundle", func() any { return &bundleFile{} }},
+	"catalogue": {"Application", func() any { return &applicationFile{} }},
+	"roles":     {"Role", func() any { return &roleFile{} }},
+	"groups":    {"Group", func() any { return &groupFile{} }},
+	"users":     {"Users", func() any { return &usersFile{} }},
+	"tests":     {"Tests", func() any { return &testsFile{} }},
 }
 
 func folders() []string {
@@ -215,7 +209,7 @@ func notText(name string, src []byte) access.Problems {
 
 func (r *reader) yaml(name string, k kind) {
 	src, ok := r.load(name)
-	var f file
+	var f any
 	if ok {
 		f, ok = r.decoded(name, src, k)
 	}
@@ -235,14 +229,14 @@ func (r *reader) yaml(name string, k kind) {
 	}
 }
 
-func (r *reader) decoded(name string, src []byte, k kind) (file, bool) {
+func (r *reader) decoded(name string, src []byte, k kind) (any, bool) {
 	f, problems := decodeFile(name, src, k)
 	r.problems = append(r.problems, problems...)
 	return f, f != nil
 }
 
 // decodeFile decodes one YAML file. The file is nil where there is nothing to go on with.
-func decodeFile(name string, src []byte, k kind) (file, access.Problems) {
+func decodeFile(name string, src []byte, k kind) (any, access.Problems) {
 	d := &decoder{file: name}
 	root := d.parse(src)
 	if root == nil || !d.kind(root, k) {
@@ -254,7 +248,7 @@ func decodeFile(name string, src []byte, k kind) (file, access.Problems) {
 }
 
 // code makes sure that what a file describes is named like the file.
-func (r *reader) code(name string, f file) {
+func (r *reader) code(name string, f any) {
 	code, at := codeOf(f)
 	stem := strings.TrimSuffix(path.Base(name), ".yaml")
 	switch {
@@ -267,7 +261,7 @@ func (r *reader) code(name string, f file) {
 	}
 }
 
-func codeOf(f file) (*string, *access.Origin) {
+func codeOf(f any) (*string, *access.Origin) {
 	switch f := f.(type) {
 	case *applicationFile:
 		return &f.Code, &f.Origin

@@ -180,15 +180,16 @@ func canonical(n *yaml.Node, shape reflect.Type, flow bool) {
 	for shape != nil && shape.Kind() == reflect.Pointer {
 		shape = shape.Elem()
 	}
-	switch n.Kind {
-	case yaml.ScalarNode:
+	if n.Kind == yaml.ScalarNode {
 		restyle(n, shape, flow)
-	case yaml.SequenceNode:
-		for _, item := range n.Content {
-			canonical(item, elem(shape), flow)
-		}
-	case yaml.MappingNode:
+		return
+	}
+	if n.Kind == yaml.MappingNode {
 		canonicalMapping(n, shape, flow)
+		return
+	}
+	for _, item := range n.Content {
+		canonical(item, elem(shape), flow)
 	}
 }
 

@@ -72,7 +72,7 @@ func TestFormat_filesOfOthersAreOnlyTrimmed(t *testing.T) {
 
 func TestFormat_refuses(t *testing.T) {
 	for name, tc := range map[string]struct{ file, src string }{
-		"a file with mistakes":    {"roles/a.yaml", "apiVersion: bailiwick/v1\nkind: Role\ncode: a\nnmae: b\n"},
+		"a file with mistakes":    {"roles/a.yaml", "apiVersion: bailiwick/v1\nkind: Role\ncode: a\nnome: b\n"},
 		"what is not YAML":        {"roles/a.yaml", "a: [b"},
 		"what is not text":        {"rules.csv", "\xff"},
 		"an unknown place":        {"role/a.yaml", "a: b"},

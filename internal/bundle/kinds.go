@@ -11,15 +11,10 @@ import (
 // is demanded of it (jsonschema) and what it is for (doc). The strict decoder,
 // the formatter's order of keys and the JSON Schemas all follow them.
 
-// apiVersion is the only version of the format there is.
-const apiVersion = "bailiwick/v1"
-
 type header struct {
 	APIVersion string `yaml:"apiVersion" jsonschema:"required,enum=bailiwick/v1" doc:"Version of the file format: bailiwick/v1."`
 	Kind       string `yaml:"kind" jsonschema:"required" doc:"What this file describes."`
 }
-
-func (h header) head() header { return h }
 
 // place is where an entry begins; the decoder fills it in.
 type place struct {

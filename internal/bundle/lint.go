@@ -30,7 +30,7 @@ func Lint(fsys fs.FS, o Options) (*Bundle, access.Problems, error) {
 	l.rolesAndGroups()
 	l.users()
 	l.emptyGrants()
-	problems = append(b.Warnings, l.problems...)
+	problems = slices.Concat(b.Warnings, l.problems)
 	sortProblems(problems)
 	return b, problems, nil
 }

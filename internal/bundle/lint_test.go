@@ -11,8 +11,10 @@ func TestLint(t *testing.T) {
 	for _, tc := range []struct{ name, files, want string }{
 		{"nothing to say", "", ""},
 		{"errors", "-- x.txt --\n", "x.txt: a bundle has no such file (names beginning with _ or . are left alone) [file-unknown]"},
-		{"warning of the check", section("{path: Shop.X, licence: phone}"),
-			`catalogue/more.yaml:5:5: warning: section "Shop.X" needs the licence "phone", which this tenant does not hold [licence-not-held]`},
+		{
+			"warning of the check", section("{path: Shop.X, licence: phone}"),
+			`catalogue/more.yaml:5:5: warning: section "Shop.X" needs the licence "phone", which this tenant does not hold [licence-not-held]`,
+		},
 		{"role that nobody has", role("spare", "code: spare"), `roles/spare.yaml:1:1: warning: nothing here has the role "spare" [role-unused]`},
 		{"role of a role", role("spare", "code: spare") + role("clerk", "code: clerk\nroles: [spare]"), ""},
 		{"role by a plain line", role("spare", "code: spare") + "-- a.csv --\ng, u:guest, r:spare, *\n", ""},
@@ -23,12 +25,18 @@ func TestLint(t *testing.T) {
 		{"group of a bundle without accounts", group("spare", "") + "-- users/all.yaml --" + head + "Users\nusers: []\n-- tests/all.yaml --" + head + "Tests\nname: A\ntests: [{name: a, ask: [{subject: anonymous, section: Shop.Orders, action: show, expect: deny}]}]\n", ""},
 		{"template without heirs", group("spare", "type: template"), `groups/spare.yaml:1:1: warning: nobody here is in the group "spare" and no group is based on it [group-unused]`},
 		{"template with heirs", group("spare", "type: template") + group("staff", "base: spare, roles: [clerk]"), ""},
-		{"account in templates only", group("staff", "type: template, roles: [clerk]"),
-			`users/all.yaml:4:5: warning: user "ann" is in template groups only (staff) and is therefore denied everything [template-only]`},
-		{"grant of nothing", grant("section: Shop.Orders, rights: 0") + users("{id: bob, roles: [more]}"),
-			`roles/more.yaml:5:5: warning: the grant on "Shop.Orders" grants nothing [grant-empty]`},
-		{"grant of inherit alone", users("{id: bob, grants: [{section: Shop.Orders, rights: [inherit]}]}"),
-			`users/more.yaml:4:24: warning: the grant on "Shop.Orders" grants nothing [grant-empty]`},
+		{
+			"account in templates only", group("staff", "type: template, roles: [clerk]"),
+			`users/all.yaml:4:5: warning: user "ann" is in template groups only (staff) and is therefore denied everything [template-only]`,
+		},
+		{
+			"grant of nothing", grant("section: Shop.Orders, rights: 0") + users("{id: bob, roles: [more]}"),
+			`roles/more.yaml:5:5: warning: the grant on "Shop.Orders" grants nothing [grant-empty]`,
+		},
+		{
+			"grant of inherit alone", users("{id: bob, grants: [{section: Shop.Orders, rights: [inherit]}]}"),
+			`users/more.yaml:4:24: warning: the grant on "Shop.Orders" grants nothing [grant-empty]`,
+		},
 		{"grant of a declared action", users("{id: bob, grants: [{section: Shop.Orders, rights: [send]}]}"), ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

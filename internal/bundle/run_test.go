@@ -212,6 +212,31 @@ func TestQuestion_expectations(t *testing.T) {
 	}
 }
 
+// TestRunTests_modelOfOnesOwn: raw questions are asked as they are, and no
+// filter by names that they do not have picks them.
+func TestRunTests_modelOfOnesOwn(t *testing.T) {
+	b := mustRead(t, files(foreignTest("{request: [alice, {age: 5}, read], expect: allow}, {request: [bob], expect: deny, rule: alice}")))
+	decide := func(*access.Policy) (bundle.Decide, error) {
+		return func(r *access.Request, _ time.Time) (access.Decision, error) {
+			return access.Decision{Allowed: r.Raw[0] == "alice" && r.Raw[1].(map[string]any)["age"] == 5.0, Reason: access.ReasonGrantedBy}, nil
+		}, nil
+	}
+	r, err := bundle.RunTests(b, decide, bundle.RunOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := r.Suites[0].Tests[0].Answers
+	if answers[0].Failure != "" || answers[0].Question.String() != "alice, map[age:5], read" {
+		t.Errorf("got %+v", answers[0])
+	}
+	if want := `expected deny by a rule with "alice", got deny (granted_by)`; answers[1].Failure != want {
+		t.Errorf("got %q, want %q: no rule decided", answers[1].Failure, want)
+	}
+	if _, err := bundle.RunTests(b, decide, bundle.RunOptions{Filter: bundle.Filter{Subject: "*"}}); !errors.Is(err, access.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid", err)
+	}
+}
+
 func TestSuite_tablesHaveALimit(t *testing.T) {
 	var list []string
 	for i := range 800 {

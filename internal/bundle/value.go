@@ -145,6 +145,7 @@ func (a *attributes) decodeNode(d *decoder, key string, n *yaml.Node) {
 type values []any
 
 func (v *values) decodeNode(d *decoder, key string, n *yaml.Node) {
+	*v = values{} // there, if wrong
 	if n.Kind != yaml.SequenceNode {
 		d.wrongType(key, "a list", n)
 		return
@@ -158,8 +159,11 @@ func (v *values) decodeNode(d *decoder, key string, n *yaml.Node) {
 // json gives the value that encoding/json would make of the same thing, so that
 // conditions see one and the same value whichever way it came in.
 func (d *decoder) json(key string, n *yaml.Node) any {
-	switch n.Kind {
-	case yaml.MappingNode:
+	if n.Kind == yaml.AliasNode {
+		return nil // reported by plain
+	}
+	switch n.ShortTag() {
+	case "!!map":
 		m := map[string]any{}
 		for i := 0; i < len(n.Content); i += 2 {
 			d.text("the key", n.Content[i], func(name string) {
@@ -167,14 +171,12 @@ func (d *decoder) json(key string, n *yaml.Node) any {
 			})
 		}
 		return m
-	case yaml.SequenceNode:
+	case "!!seq":
 		list := make([]any, len(n.Content))
 		for i, item := range n.Content {
 			list[i] = d.json(key, item)
 		}
 		return list
-	case yaml.AliasNode:
-		return nil // reported by plain
 	}
 	return d.jsonScalar(key, n)
 }
