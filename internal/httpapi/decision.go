@@ -189,12 +189,12 @@ func (r *reader) appendDecision(b []byte, tenant string, d *access.Decision) []b
 }
 
 func (r *reader) appendRule(b []byte, rule *access.Rule) []byte {
-	r.line = append(append(r.line[:0], rule.Type...), ',')
+	r.line = append(append(r.line[:0], rule.Type...), ", "...)
 	for i, v := range rule.Values {
 		if i > 0 {
-			r.line = append(r.line, ',')
+			r.line = append(r.line, ", "...)
 		}
-		r.line = append(append(r.line, ' '), v...)
+		r.line = append(r.line, v...)
 	}
 	b = appendText(append(b, `{"line":`...), r.line)
 	if rule.Origin.File != "" {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"net/http"
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -61,3 +62,6 @@ func AppendDecision(tenant string, d *access.Decision) json.RawMessage {
 
 // ProblemOf shows what becomes of an error.
 func ProblemOf(err error) api.Problem { return problemOf(err) }
+
+// HTTP shows the server that was built.
+func HTTP(s *Server) *http.Server { return s.http }

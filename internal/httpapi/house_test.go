@@ -129,6 +129,9 @@ func (h *house) send(method, path, key, body string, headers ...string) *httptes
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
 	}
 	w := httptest.NewRecorder()
 	h.server.Handler().ServeHTTP(w, r)
@@ -263,3 +266,12 @@ tests:
 }
 
 var authzenPolicy = files(authzenTexts)
+
+// unpolled gives the options of the house with a follower that knows nothing
+// yet but its keys.
+func unpolled(h *house) httpapi.Options {
+	o := h.options
+	o.Follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{})
+	o.Decisions = service.NewDecisions(h.engine, o.Follower)
+	return o
+}
