@@ -36,6 +36,7 @@ func TestCheckCondition_refused(t *testing.T) {
 }
 
 // TestCondition_Holds shows what conditions see and that an error is never a yes.
+// Req 65: lists of permitted addresses by inRange.
 func TestCondition_Holds(t *testing.T) {
 	variables := map[string]any{
 		"subject":  map[string]any{"id": "op-1", "type": "user", "level": float64(3)},

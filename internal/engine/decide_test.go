@@ -65,8 +65,10 @@ func ask(subject string, section access.Section, actions ...access.Action) *acce
 	return &access.Request{Subject: s, Section: section, Actions: actions}
 }
 
-// TestDecide_gates walks through the gates, each with its reason (Req 71: a
-// template group gives nothing by itself).
+// TestDecide_gates walks through the gates, each with its reason. Req 15: a
+// licence that is missing; Req 40: an application switched off; Req 50: nothing
+// is allowed that nobody granted; Req 78: a prerequisite; Req 101: questions
+// without a user; Req 102: template groups only serve inheritance.
 func TestDecide_gates(t *testing.T) {
 	s := compile(t, small())
 	for name, tc := range map[string]struct {
@@ -187,7 +189,7 @@ func TestDecide_noAllocation(t *testing.T) {
 }
 
 // TestDecide_masks asks for every sum of rights, every action and every depth,
-// exactly as the arithmetic says (Req 52).
+// exactly as the arithmetic says (Req 69).
 func TestDecide_masks(t *testing.T) {
 	sections := []access.Section{"System", "System.A", "System.A.B", "System.A.B.C"}
 	for _, effect := range []access.Effect{access.Allow, access.Deny} {
