@@ -6,11 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/casbin/casbin/v2"
+	"github.com/casbin/casbin/v2/model"
+
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/accesstest"
 	"github.com/bailiwick/bailiwick/internal/store"
-	"github.com/casbin/casbin/v2"
-	"github.com/casbin/casbin/v2/model"
 )
 
 // The built-in model with what it needs for loading.
@@ -29,7 +30,8 @@ m = g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act
 // TestCasbinAdapter_stock: a stock enforcer loads the rules of one tenant that
 // are in force, all of them and in their order.
 func TestCasbinAdapter_stock(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		s := accesstest.OpenStore(t, o)
 		if _, err := s.CreateTenant(t.Context(), access.Tenant{Code: "other"}, any1); err != nil {
 			t.Fatal(err)

@@ -48,7 +48,8 @@ func unfit(t *testing.T, err error, words ...string) {
 
 // TestCheck_older: until it is migrated, a store can do nothing but that.
 func TestCheck_older(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		s, err := store.Open(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +96,8 @@ func state(t *testing.T, s *store.Store, applied bool) {
 }
 
 func TestCheck_newer(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		s := accesstest.OpenStore(t, o)
 		execute(t, beside(t, o), "INSERT INTO bailiwick_version (version_id, is_applied) VALUES (99, 1)")
 		_, err := store.Open(t.Context(), o)
@@ -145,7 +147,8 @@ func separator(dsn string) string {
 // gorm-adapter, are not taken for ours.
 func TestMigrate_foreignTables(t *testing.T) {
 	for _, table := range []string{"casbin_rule", "users"} {
-		onEach(t, func(t *testing.T, o store.Options) {
+		onEach(t, func(d database) {
+			t, o := d.t, d.options
 			execute(t, beside(t, o), "CREATE TABLE "+table+" (id INTEGER PRIMARY KEY, v0 VARCHAR(100))")
 			s, err := store.Open(t.Context(), o)
 			if err != nil {
@@ -163,7 +166,8 @@ func TestMigrate_foreignTables(t *testing.T) {
 
 // TestMigrate_together: one works, the others wait, and it is done once.
 func TestMigrate_together(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		var wait sync.WaitGroup
 		for range 4 {
 			wait.Go(func() {
@@ -193,7 +197,8 @@ func TestMigrate_together(t *testing.T) {
 
 // TestCheck_columns: a table that somebody has altered is noticed.
 func TestCheck_columns(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		accesstest.OpenStore(t, o)
 		execute(t, beside(t, o), "ALTER TABLE casbin_rule DROP COLUMN pending")
 		_, err := store.Open(t.Context(), o)

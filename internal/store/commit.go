@@ -8,8 +8,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // write is one change of one tenant in the making: a transaction that holds the
@@ -61,7 +62,7 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 		if err != nil {
 			return err
 		}
-		rev = access.Revision(tenant.Revision)
+		rev = tenant.Revision
 		if err := fresh(c.Base, rev); err != nil {
 			return err
 		}

@@ -19,7 +19,8 @@ var any1 = access.Change{Base: access.AnyRevision, Author: "tester"}
 // second and so on: what is there afterwards is what was there before, until
 // it gets through to the end.
 func TestApply_allOrNothing(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		s, fragile := accesstest.OpenStore(t, o), accesstest.OpenStore(t, o)
 		tenant := access.DefaultTenant
 		before := apply(t, s, accesstest.StorePolicy(tenant))
@@ -137,7 +138,8 @@ func TestCommit_triesAgain(t *testing.T) {
 
 // TestLoad_oneRevision: what is loaded beside a writer is one revision as a whole.
 func TestLoad_oneRevision(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		s := accesstest.OpenStore(t, o)
 		r := rand.New(rand.NewPCG(5, 5))
 		written := map[access.Revision]access.Facts{1: load(t, s, access.DefaultTenant)}
@@ -195,7 +197,8 @@ func TestLoad_folded(t *testing.T) {
 
 // TestLoad_cancelled: a load that is broken off is an error, not a smaller policy.
 func TestLoad_cancelled(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		s := accesstest.OpenStore(t, o)
 		apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
 		ctx, cancel := context.WithCancel(t.Context())

@@ -9,8 +9,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // Documents are what is kept as JSON. They have types of their own, so that

@@ -22,7 +22,7 @@ func (s *Store) Expire(ctx context.Context, tenant string, now time.Time) (acces
 		return 0, fault("expire", err)
 	}
 	if row.NextAt == 0 || row.NextAt > now.UnixMicro() {
-		return access.Revision(row.Revision), nil
+		return row.Revision, nil
 	}
 	c := access.Change{Base: access.AnyRevision, Author: "bailiwick", Source: "expiry", Reason: "rules that end or begin by the clock"}
 	return s.commit(ctx, c, existing(tenant), func(w *write) error { return w.expire(now.UnixMicro()) })

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // view is one consistent snapshot of one tenant.
@@ -97,7 +98,7 @@ func (l *loader) settings() error {
 		return err
 	}
 	l.facts = access.Facts{
-		Tenant: l.tenant.Code, Revision: access.Revision(l.tenant.Revision),
+		Tenant: l.tenant.Code, Revision: l.tenant.Revision,
 		Combining: access.Combining(d.Combining), Root: access.Section(d.Root), Model: d.Model,
 		Licences: convert(d.Licences, licenceDocument.licence), Groups: map[string]access.GroupKind{},
 	}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // keyRow is a row of api_key.

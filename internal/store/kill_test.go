@@ -61,7 +61,8 @@ func writeForEver(o store.Options) error {
 // TestKill: a writer is killed at a random moment. Whatever it was told is
 // there, nothing is there by half, and the next writer goes on.
 func TestKill(t *testing.T) {
-	onEach(t, func(t *testing.T, o store.Options) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
 		s := accesstest.OpenStore(t, o)
 		for range 10 {
 			told := killed(t, o)

@@ -10,9 +10,10 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 //go:embed migrations

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"gorm.io/driver/mysql"
 	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // The collations that compare text byte by byte, without padding.

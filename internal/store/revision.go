@@ -15,7 +15,7 @@ import (
 // revisionRow is a row of revision: who changed a tenant, when and why.
 type revisionRow struct {
 	TenantID int64
-	Number   int64
+	Number   access.Revision
 	Parent   string
 	Hash     string
 	Author   string
@@ -31,7 +31,7 @@ func (revisionRow) TableName() string { return "revision" }
 // never stand in it.
 type changeRow struct {
 	TenantID int64
-	Revision int64
+	Revision access.Revision
 	N        int64 // from 1
 	Kind     string
 	Name     string
@@ -51,7 +51,7 @@ type link struct{ h hash.Hash }
 
 func newLink(tenant string, r revisionRow) link {
 	l := link{sha256.New()}
-	l.add(tenant, r.Parent, strconv.FormatInt(r.Number, 10), r.Author, r.Source, r.Reason, strconv.FormatInt(r.MadeAt, 10))
+	l.add(tenant, r.Parent, strconv.FormatUint(uint64(r.Number), 10), r.Author, r.Source, r.Reason, strconv.FormatInt(r.MadeAt, 10))
 	return l
 }
 
@@ -177,15 +177,15 @@ func (c *chainWalk) finish() error {
 }
 
 func strayChanges(ctx context.Context, v view) error {
-	var n sql.NullInt64
+	var n sql.Null[access.Revision]
 	err := v.tx.QueryRowContext(ctx, `SELECT MIN(revision) FROM revision_change c WHERE tenant_id = ? AND NOT EXISTS
 		(SELECT 1 FROM revision r WHERE r.tenant_id = c.tenant_id AND r.number = c.revision)`, v.tenant.ID).Scan(&n)
 	if err != nil || !n.Valid {
 		return err
 	}
-	return broken(n.Int64, "is missing and has changes")
+	return broken(n.V, "is missing and has changes")
 }
 
-func broken(number int64, format string, args ...any) error {
-	return access.Invalid("revision "+strconv.FormatInt(number, 10), format, args...)
+func broken(number access.Revision, format string, args ...any) error {
+	return access.Invalid("revision "+strconv.FormatUint(uint64(number), 10), format, args...)
 }

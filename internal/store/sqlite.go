@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // connectSQLite opens the file twice: one connection that writes, so that

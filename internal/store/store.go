@@ -20,9 +20,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // The two drivers.

@@ -15,27 +15,37 @@ import (
 // databases are the two kinds of databases that every test here runs on.
 var databases = map[string]func(testing.TB) store.Options{
 	"sqlite": func(t testing.TB) store.Options {
+		t.Helper()
 		return store.Options{Driver: store.SQLite, DSN: filepath.Join(t.TempDir(), "bailiwick.db")}
 	},
 	"mysql": func(t testing.TB) store.Options {
+		t.Helper()
 		return store.Options{Driver: store.MySQL, DSN: accesstest.MySQL(t)}
 	},
 }
 
+// database is a fresh one for a test.
+type database struct {
+	t       *testing.T
+	options store.Options
+}
+
 // onEach runs a test on each kind of database.
-func onEach(t *testing.T, test func(t *testing.T, o store.Options)) {
-	for name, database := range databases {
-		t.Run(name, func(t *testing.T) { test(t, database(t)) })
+func onEach(t *testing.T, test func(database)) {
+	t.Helper()
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { test(database{t, open(t)}) })
 	}
 }
 
 func TestStore(t *testing.T) {
-	for name, database := range databases {
-		t.Run(name, func(t *testing.T) { accesstest.Store(t, database) })
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) { accesstest.Store(t, open) })
 	}
 	// The tables say how they compare, whatever the database's default is.
 	t.Run("mysql created with a collation that folds case", func(t *testing.T) {
 		accesstest.Store(t, func(t testing.TB) store.Options {
+			t.Helper()
 			return store.Options{Driver: store.MySQL, DSN: accesstest.MySQLWith(t, "utf8mb4_general_ci")}
 		})
 	})

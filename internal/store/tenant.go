@@ -6,9 +6,10 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // tenantRow is a row of tenant.
@@ -17,7 +18,7 @@ type tenantRow struct {
 	Code        string
 	Description string
 	Epoch       string // random; changes when a backup is restored
-	Revision    int64
+	Revision    access.Revision
 	Rules       int64 // how many rows of casbin_rule it has
 	NextAt      int64 // microseconds; when a rule next begins or ends; 0: never
 	Settings    string
@@ -124,7 +125,7 @@ func (s *Store) Tenants(ctx context.Context) ([]access.Tenant, error) {
 	}
 	tenants := make([]access.Tenant, len(rows))
 	for i, r := range rows {
-		tenants[i] = access.Tenant{Code: r.Code, Description: r.Description, Revision: access.Revision(r.Revision)}
+		tenants[i] = access.Tenant{Code: r.Code, Description: r.Description, Revision: r.Revision}
 	}
 	return tenants, nil
 }
@@ -140,7 +141,7 @@ func (s *Store) Heads(ctx context.Context) (map[string]access.Revision, error) {
 	}
 	heads := make(map[string]access.Revision, len(rows))
 	for _, r := range rows {
-		heads[r.Code] = access.Revision(r.Revision)
+		heads[r.Code] = r.Revision
 	}
 	return heads, nil
 }

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/bailiwick/bailiwick/internal/access"
 	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // userRow is a row of users.
