@@ -72,6 +72,10 @@ func TestCheck_older(t *testing.T) {
 			}
 		}
 		state(t, s, false)
+		unfit(t, s.Check(t.Context()), "version 0") // asking has written nothing
+		if found, err := has(t, o, "bailiwick_version"); err != nil || found {
+			t.Errorf("asking for the state made a table: %t, %v", found, err)
+		}
 		if err := s.Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -80,6 +84,18 @@ func TestCheck_older(t *testing.T) {
 			t.Errorf("after migrating heads are %v (%v)", heads, err)
 		}
 	})
+}
+
+// has tells whether a table can be read.
+func has(t *testing.T, o store.Options, table string) (bool, error) {
+	t.Helper()
+	query := "SELECT COUNT(*) FROM sqlite_master WHERE name = ?"
+	if o.Driver == store.MySQL {
+		query = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?"
+	}
+	var n int
+	err := beside(t, o).QueryRowContext(t.Context(), query, table).Scan(&n)
+	return n > 0, err
 }
 
 func state(t *testing.T, s *store.Store, applied bool) {

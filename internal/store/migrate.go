@@ -99,21 +99,42 @@ func (s *Store) ensureDefault(ctx context.Context) error {
 	return err
 }
 
-// MigrationStatus lists the steps of the schema and which of them were done.
+// MigrationStatus lists the steps of the schema and which of them were done. It
+// writes nothing.
 func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 	provider, err := s.provider()
 	if err != nil {
 		return nil, fault("migration status", err)
 	}
-	states, err := provider.Status(ctx)
+	applied, err := s.applied(ctx)
 	if err != nil {
 		return nil, fault("migration status", err)
 	}
 	var steps []Migration
-	for _, state := range states {
-		steps = append(steps, Migration{Version: state.Source.Version, Name: state.Source.Path, Applied: state.AppliedAt.UTC()})
+	for _, source := range provider.ListSources() {
+		steps = append(steps, Migration{Version: source.Version, Name: source.Path, Applied: applied[source.Version]})
 	}
 	return steps, nil
+}
+
+// applied gives the moment at which each step was done.
+func (s *Store) applied(ctx context.Context) (map[int64]time.Time, error) {
+	there, err := s.hasTable(ctx, versionTable)
+	if err != nil || !there {
+		return nil, err
+	}
+	conns, err := s.db.DB()
+	if err != nil {
+		return nil, err
+	}
+	moments := map[int64]time.Time{}
+	return moments, each(ctx, conns, "SELECT version_id, tstamp FROM "+versionTable+" WHERE is_applied", nil, func(rows *sql.Rows) error {
+		var version int64
+		var at time.Time
+		err := rows.Scan(&version, &at)
+		moments[version] = at.UTC()
+		return err
+	})
 }
 
 func (s *Store) provider() (*goose.Provider, error) {
@@ -189,17 +210,12 @@ func (f filled) Read(p []byte) (int, error) { return f.text.Read(p) }
 
 // version gives the schema's version in the database, 0 if it has none.
 func (s *Store) version(ctx context.Context) (int64, error) {
-	there, err := s.hasTable(ctx, versionTable)
-	if err != nil || !there {
-		return 0, err
+	applied, err := s.applied(ctx)
+	newest := int64(0)
+	for version := range applied {
+		newest = max(newest, version)
 	}
-	conns, err := s.db.DB()
-	if err != nil {
-		return 0, err
-	}
-	var v sql.NullInt64
-	err = conns.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+versionTable+" WHERE is_applied").Scan(&v)
-	return v.Int64, err
+	return newest, err
 }
 
 func (s *Store) hasTable(ctx context.Context, name string) (bool, error) {
