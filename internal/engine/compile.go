@@ -82,7 +82,7 @@ func (c *compiler) scopeTree() {
 		c.scopes.add(n.Scope)
 	}
 	var of, entries []uint32
-	for id := uint32(1); id < uint32(c.scopes.len()); id++ {
+	for id := uint32(1); id < c.scopes.len(); id++ {
 		for depth, at := 0, c.scopes.names[id]; ; depth, at = depth+1, c.parents[at] {
 			above := c.scopes.id(at)
 			if above == 0 || depth > access.MaxScopeDepth {
@@ -155,7 +155,7 @@ func (c *compiler) readConditions() {
 		if err != nil {
 			c.problem(text.Origin, "condition-invalid", "%s", err)
 		}
-		c.conditionOf[text.ID] = uint32(len(c.conditions))
+		c.conditionOf[text.ID] = number(len(c.conditions))
 		c.conditions = append(c.conditions, compiled)
 	}
 }
@@ -178,7 +178,7 @@ func (c *compiler) readLinks() {
 			c.problem(r.Origin, "rule-arity", "%q is no line of the built-in model: p has 6 fields, g has 3", r.String())
 		}
 	}
-	c.targets = uint32(c.names.len())
+	c.targets = c.names.len()
 	c.superuser = c.names.id(superuser)
 	var members []uint32
 	var entries []link
@@ -188,7 +188,7 @@ func (c *compiler) readLinks() {
 		members = append(members, c.names.add(member))
 		to, _ := c.name(r, 1)
 		entries = append(entries, link{
-			to: c.names.id(to), scope: c.scope(r, 2), validity: c.valid(r.Validity), line: uint32(i),
+			to: c.names.id(to), scope: c.scope(r, 2), validity: c.valid(r.Validity), line: number(i),
 		})
 	}
 	c.addAccountNames()
@@ -219,7 +219,7 @@ func (c *compiler) valid(v access.Validity) uint32 {
 	}
 	id, ok := c.times[v]
 	if !ok {
-		id = uint32(len(c.validity))
+		id = number(len(c.validity))
 		c.times[v] = id
 		c.validity = append(c.validity, v)
 	}
@@ -272,7 +272,7 @@ func (c *compiler) account(name access.Subject, a account) {
 	if a.status == "" {
 		a.status = access.UserActive
 	}
-	c.accountOf[c.names.id(name)] = uint32(len(c.accounts))
+	c.accountOf[c.names.id(name)] = number(len(c.accounts))
 	c.accounts = append(c.accounts, a)
 }
 
@@ -285,10 +285,10 @@ func (c *compiler) readRules() {
 		}
 		kind, id, _ := access.ParseName(line.Values[0])
 		grantees = append(grantees, c.names.id(access.Subject{Kind: kind, ID: id}))
-		entries = append(entries, c.rule(uint32(i), line))
+		entries = append(entries, c.rule(number(i), line))
 	}
 	c.rules = newRuns(c.names.len(), grantees, entries)
-	for owner := range uint32(c.names.len()) {
+	for owner := range c.names.len() {
 		slices.SortFunc(c.rules.of(owner), rule.compare)
 	}
 }
@@ -326,11 +326,11 @@ func (r rule) compare(o rule) int {
 
 // chains notes for every section the sections whose rules can reach it.
 func (c *compiler) chains() {
-	c.catalogue = append(c.catalogue, make([]section, c.sections.len()-len(c.catalogue))...)
-	c.licences = append(c.licences, make([]bool, c.features.len()-len(c.licences))...)
+	c.catalogue = append(c.catalogue, make([]section, int(c.sections.len())-len(c.catalogue))...)
+	c.licences = append(c.licences, make([]bool, int(c.features.len())-len(c.licences))...)
 	all := c.sections.id(allSections)
 	var of, entries []uint32
-	for id := uint32(1); id < uint32(c.sections.len()); id++ {
+	for id := uint32(1); id < c.sections.len(); id++ {
 		if !c.catalogue[id].declared {
 			continue // cannot be asked about
 		}
@@ -366,7 +366,7 @@ func (c *compiler) nearSuperuser() {
 // reverse gives the members of every name.
 func (s *Snapshot) reverse() runs[uint32] {
 	var of, entries []uint32
-	for member := range uint32(s.names.len()) {
+	for member := range s.names.len() {
 		for _, l := range s.links.of(member) {
 			of, entries = append(of, l.to), append(entries, member)
 		}

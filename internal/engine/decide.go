@@ -37,7 +37,7 @@ type scratch struct {
 type node struct {
 	name uint32
 	via  *link
-	from int32
+	from int
 }
 
 // question is one action in one section; prerequisites ask further ones with the

@@ -20,8 +20,11 @@ func small() *access.Policy {
 		Licences: []access.Licence{{Feature: "chats"}},
 		Scopes:   []access.ScopeNode{{Scope: "company:7"}, {Scope: "store:a", Parent: "company:7"}},
 		Catalogue: []access.Application{{Code: "crm", Roles: []access.Link{{To: "clerk"}}, Sections: []access.SectionEntry{
-			{Path: "System"}, {Path: "System.Orders", Actions: []access.ActionEntry{{Name: "send"}}}, {Path: "System.Orders.Export"},
-			{Path: "System.OrdersOld"}, {Path: "System.Chats", Licence: "chats"},
+			{Path: "System"},
+			{Path: "System.Orders", Actions: []access.ActionEntry{{Name: "send"}}},
+			{Path: "System.Orders.Export"},
+			{Path: "System.OrdersOld"},
+			{Path: "System.Chats", Licence: "chats"},
 			{Path: "System.Bills", Prerequisites: []access.Prerequisite{{Section: "System.Orders", Rights: access.Show}}},
 		}}},
 		Roles: []access.Role{
@@ -150,7 +153,7 @@ func TestDecide_malformed(t *testing.T) {
 	} {
 		d, err := s.Decide(r, clock)
 		var problem *access.Error
-		if !errors.As(err, &problem) || problem.Kind != access.ErrInvalid || problem.Field != strings.TrimSpace(field) {
+		if !errors.As(err, &problem) || !errors.Is(err, access.ErrInvalid) || problem.Field != strings.TrimSpace(field) {
 			t.Errorf("%s: got the error %v", field, err)
 		}
 		if d.Allowed || d.Reason != access.ReasonRequestInvalid {
@@ -288,13 +291,15 @@ func decide(t testing.TB, s *engine.Snapshot, r *access.Request) access.Decision
 func TestDecide_validUntil(t *testing.T) {
 	hour := func(n int) time.Time { return clock.Add(time.Duration(n) * time.Hour) }
 	p := small()
-	p.Users = append(p.Users, access.User{ID: "temp-1",
+	p.Users = append(p.Users, access.User{
+		ID:     "temp-1",
 		Groups: []access.Link{{To: "clerks", Validity: access.Validity{Until: hour(2)}}},
 		Grants: []access.Grant{
 			{Section: "System.Orders", Rights: access.Delete, Validity: access.Validity{From: hour(1), Until: hour(5)}},
 			{Section: "System.Orders", Rights: access.Execute, Condition: "now < timestamp('2030-01-01T00:00:00Z')"},
 			{Section: "System.OrdersOld", Rights: access.Show, Validity: access.Validity{From: hour(-5), Until: hour(-1)}},
-		}})
+		},
+	})
 	s := compile(t, p)
 	for name, tc := range map[string]struct {
 		r       *access.Request

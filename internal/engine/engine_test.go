@@ -102,7 +102,8 @@ func TestEngine_wholeRevisions(t *testing.T) {
 	pair := func(first, second access.Rights) *engine.Snapshot {
 		p := small()
 		p.Roles[0].Grants = []access.Grant{
-			{Section: "System.Orders", Rights: first}, {Section: "System.OrdersOld", Rights: second},
+			{Section: "System.Orders", Rights: first},
+			{Section: "System.OrdersOld", Rights: second},
 			{Section: "System.Chats", Rights: access.Update, Effect: access.Deny},
 		}
 		p.Users[1].Grants = []access.Grant{{Section: "System.Chats", Rights: access.Update}}

@@ -45,6 +45,7 @@ func (sc *scratch) explain(a access.Action) (access.Decision, access.Explanation
 		part.Path, part.Losing = sc.ask(0, section, a).reasons(d.Rule)
 	case access.ReasonNoGrant, access.ReasonPrerequisiteMissing:
 		part.Nearest, part.NearestTo = sc.nearest(section, a)
+	default: // another gate decided; its detail says all
 	}
 	sc.until = until
 	return d, part
@@ -70,7 +71,7 @@ func (q *question) reasons(decided *access.Rule) (path, losing []access.Rule) {
 // pathTo gives the shortest chain of links from the subject to a name.
 func (sc *scratch) pathTo(name uint32) []access.Rule {
 	var path []access.Rule
-	at := int32(slices.IndexFunc(sc.nodes, func(n node) bool { return n.name == name }))
+	at := slices.IndexFunc(sc.nodes, func(n node) bool { return n.name == name })
 	for ; at > 0; at = sc.nodes[at].from {
 		path = append(path, sc.lines[sc.nodes[at].via.line])
 	}

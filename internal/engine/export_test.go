@@ -52,7 +52,7 @@ var Mutations = map[string]func(*Snapshot){
 		}
 	},
 	"scopes do not hold below": func(s *Snapshot) {
-		for id := range uint32(s.scopes.len()) {
+		for id := range s.scopes.len() {
 			chain := s.scopeChain.of(id)
 			for i := range chain {
 				chain[i] = chain[0]
@@ -114,7 +114,7 @@ func (s *Snapshot) eachAccount(edit func(*account)) {
 func (s *Snapshot) shortcuts() {
 	var of []uint32
 	var entries []link
-	for name := range uint32(s.names.len()) {
+	for name := range s.names.len() {
 		for _, l := range s.links.of(name) {
 			of, entries = append(of, name), append(entries, l)
 			if !strings.HasPrefix(s.names.names[l.to].ID, "deep") {

@@ -21,7 +21,6 @@ var (
 	// patternCalls finds the functions that take a pattern, and the pattern.
 	patternCalls = regexp.MustCompile(`\b(keyMatch[2345]?|keyGet[23]?|regexMatch|globMatch|ipMatch)\s*\(\s*[^,()]+,\s*([^,()]+?)\s*[,)]`)
 	patternSigns = regexp.MustCompile(`(=~)\s*([rp]\d*_\w+)`)
-	ruleField    = regexp.MustCompile(`^(p\d*)_\w+$`)
 	requestField = regexp.MustCompile(`^r\d*_\w`)
 )
 

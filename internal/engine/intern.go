@@ -17,7 +17,7 @@ func (t *table[K]) add(name K) uint32 {
 	if id, ok := t.ids[name]; ok {
 		return id
 	}
-	id := uint32(len(t.names))
+	id := t.len()
 	t.ids[name] = id
 	t.names = append(t.names, name)
 	return id
@@ -27,7 +27,13 @@ func (t *table[K]) add(name K) uint32 {
 func (t *table[K]) id(name K) uint32 { return t.ids[name] }
 
 // len is one more than the highest number.
-func (t *table[K]) len() int { return len(t.names) }
+func (t *table[K]) len() uint32 { return number(len(t.names)) }
+
+// number turns a length into the number of what comes next. Four thousand
+// million names or rules do not fit in memory, let alone in a number.
+func number(n int) uint32 {
+	return uint32(n) //nolint:gosec // see above
+}
 
 // runs keeps, for every number, a run of entries, all in one slice.
 type runs[T any] struct {
@@ -37,7 +43,7 @@ type runs[T any] struct {
 
 // newRuns puts entries that were collected as (owner, entry) pairs in runs,
 // keeping the order within each run.
-func newRuns[T any](owners int, of []uint32, entries []T) runs[T] {
+func newRuns[T any](owners uint32, of []uint32, entries []T) runs[T] {
 	r := runs[T]{starts: make([]uint32, owners+1), entries: make([]T, len(entries))}
 	for _, o := range of {
 		r.starts[o+1]++

@@ -138,8 +138,11 @@ func (m maker) policy() *access.Policy {
 	p := &access.Policy{
 		Tenant: "random", Combining: pick(m, []access.Combining{access.DenyOverrides, access.DenyOverrides, access.AllowOverrides}),
 		Scopes: []access.ScopeNode{
-			{Scope: "company:1"}, {Scope: "company:11"}, {Scope: "store:a", Parent: "company:1"},
-			{Scope: "store:b", Parent: "company:11"}, {Scope: "warehouse:w", Parent: "store:a"},
+			{Scope: "company:1"},
+			{Scope: "company:11"},
+			{Scope: "store:a", Parent: "company:1"},
+			{Scope: "store:b", Parent: "company:11"},
+			{Scope: "warehouse:w", Parent: "store:a"},
 		},
 		Catalogue: []access.Application{m.application("one", paths[:4]), m.application("two", paths[4:])},
 		Licences:  []access.Licence{{Feature: "chats"}},

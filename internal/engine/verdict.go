@@ -57,7 +57,7 @@ func (sc *scratch) close(path []uint32) bool {
 	for range maxLinks {
 		end := len(sc.nodes)
 		for ; level < end; level++ {
-			super = sc.follow(int32(level), path) || super
+			super = sc.follow(level, path) || super
 		}
 		if len(sc.nodes) == end {
 			break
@@ -69,7 +69,7 @@ func (sc *scratch) close(path []uint32) bool {
 // maxLinks is how far inheritance is followed.
 const maxLinks = access.MaxInheritance
 
-func (sc *scratch) follow(from int32, path []uint32) (super bool) {
+func (sc *scratch) follow(from int, path []uint32) (super bool) {
 	links := sc.links.of(sc.nodes[from].name)
 	for i := range links {
 		l := &links[i]

@@ -108,7 +108,8 @@ func (o *Oracle) Enforce(now time.Time, values ...any) (allowed bool, rule []str
 func (o *Oracle) foreign(r *access.Request, now time.Time) (access.Decision, error) {
 	allowed, values, err := o.Enforce(now, r.Raw...)
 	if err != nil {
-		return access.Decision{Reason: access.ReasonNoGrant, Revision: o.facts.Revision}, nil
+		// What stock Casbin cannot evaluate is denied.
+		return access.Decision{Reason: access.ReasonNoGrant, Revision: o.facts.Revision}, nil //nolint:nilerr // denied is an answer
 	}
 	v := o.verdict(allowed, values, now)
 	return access.Decision{Allowed: v.Allowed, Reason: v.Reason, Rule: v.Rule, Revision: o.facts.Revision}, nil

@@ -68,7 +68,15 @@ func sampleGrant(role, n int) access.Rule {
 	if i%30 == 29 {
 		effect = access.Deny
 	}
-	rights := access.Rights(1+i%31)<<1 | access.Rights(i%3%2)
+	var rights access.Rights
+	for bit := access.Show; bit <= access.Execute; bit <<= 1 {
+		if (1+i%31)*2&int(bit) != 0 {
+			rights |= bit
+		}
+	}
+	if i%3 == 1 {
+		rights |= access.Inherit
+	}
 	return access.Rule{Type: "p", Values: []string{
 		access.Name(access.KindRole, code("role", role)), string(scope), string(sampleSection(i * 7 % sampleWidth)),
 		rights.String(), string(effect), access.NoCondition,
@@ -101,8 +109,11 @@ func sampleSections() []access.SectionEntry {
 // sampleScopes are two companies with two stores each.
 func sampleScopes() []access.ScopeNode {
 	return []access.ScopeNode{
-		{Scope: "company:1", Parent: access.Everywhere}, {Scope: "company:2", Parent: access.Everywhere},
-		{Scope: "store:a", Parent: "company:1"}, {Scope: "store:b", Parent: "company:1"},
-		{Scope: "store:c", Parent: "company:2"}, {Scope: "store:d", Parent: "company:2"},
+		{Scope: "company:1", Parent: access.Everywhere},
+		{Scope: "company:2", Parent: access.Everywhere},
+		{Scope: "store:a", Parent: "company:1"},
+		{Scope: "store:b", Parent: "company:1"},
+		{Scope: "store:c", Parent: "company:2"},
+		{Scope: "store:d", Parent: "company:2"},
 	}
 }
