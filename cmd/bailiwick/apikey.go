@@ -88,18 +88,20 @@ func writeKeys(w io.Writer, keys []api.Key) {
 }
 
 func (c *cli) apikeyRevokeCommand() *cobra.Command {
+	var reason string
 	cmd := &cobra.Command{
 		Use:   "revoke ID",
 		Short: "Revoke an API key, at once and for good",
 		Example: `  bailiwick apikey revoke abcdefghijkl --tenant crm
-  bailiwick apikey revoke abcdefghijkl --tenant '*' --store-dsn bailiwick.db`,
+  bailiwick apikey revoke abcdefghijkl --tenant '*' --reason 'was in a mail' --store-dsn bailiwick.db`,
 		Args: exactly(1),
 	}
 	at := adminFlags(cmd)
 	at.tenantFlag(cmd, access.DefaultTenant, keyTenant)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the history")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.administer(cmd.Context(), at, func(a administration) error {
-			if err := a.RevokeKey(cmd.Context(), at.tenant, args[0]); err != nil {
+			if err := a.RevokeKey(cmd.Context(), at.tenant, args[0], reason); err != nil {
 				return err
 			}
 			return c.answer(map[string]string{"revoked": args[0]}, func(w io.Writer) {

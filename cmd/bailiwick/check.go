@@ -34,11 +34,11 @@ answer: the exit code is 0 unless --exit-code is given, then it is 1.`,
 			if err != nil {
 				return err
 			}
-			client, tenant, err := c.open(cmd.Context(), &at)
+			client, err := c.open(cmd.Context(), &at)
 			if err != nil {
 				return err
 			}
-			d, err := client.Check(cmd.Context(), tenant, request)
+			d, err := client.Check(cmd.Context(), request)
 			if err != nil {
 				return err
 			}

@@ -29,11 +29,11 @@ grant the smallest grants that would turn it.`,
 			if err != nil {
 				return err
 			}
-			client, tenant, err := c.open(cmd.Context(), &at)
+			client, err := c.open(cmd.Context(), &at)
 			if err != nil {
 				return err
 			}
-			e, err := client.Explain(cmd.Context(), tenant, request)
+			e, err := client.Explain(cmd.Context(), request)
 			if err != nil {
 				return err
 			}

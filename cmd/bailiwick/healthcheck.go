@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -60,24 +58,15 @@ func reachable(listen string) string {
 }
 
 func (c *cli) healthcheck(ctx context.Context, server string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(server, "/")+"/readyz", nil)
+	health, err := (&api.Client{URL: server}).Ready(ctx)
 	if err != nil {
-		return usage("--server: %w", err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return fmt.Errorf("the server cannot be reached: %w", err)
-	}
-	defer answer.Body.Close()
-	var health api.Health
-	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&health); err != nil {
-		return fmt.Errorf("what answers at %s is not bailiwick: %w", server, err)
+		return fmt.Errorf("%s is not healthy: %w", server, err)
 	}
 	if err := c.answer(health, func(w io.Writer) { writeHealth(w, health) }); err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server is not ready: status %d", answer.StatusCode)
+	if health.Status == "unavailable" {
+		return reported(exitFailed)
 	}
 	return nil
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/bailiwick/bailiwick/internal/store"
 )
 
-// administration is what the commands that change things need. remote does it
-// through a server, local on a database.
+// administration is what the commands that change things need. api.Client
+// does it through a server, local on a database.
 type administration interface {
 	Tenants(ctx context.Context) ([]api.Tenant, error)
 	CreateTenant(ctx context.Context, t api.Tenant) (api.Tenant, error)
 	LoadPolicy(ctx context.Context, tenant string, p api.Policy) (api.PolicyLoaded, error)
 	Keys(ctx context.Context, tenant string) ([]api.Key, error)
 	CreateKey(ctx context.Context, tenant string, k api.NewKey) (api.CreatedKey, error)
-	RevokeKey(ctx context.Context, tenant, id string) error
+	RevokeKey(ctx context.Context, tenant, id, reason string) error
 }
 
 // local works on a database directly, as the operator. Servers over the same
@@ -106,8 +106,8 @@ func (l *local) CreateKey(ctx context.Context, tenant string, k api.NewKey) (api
 }
 
 // RevokeKey ends a key.
-func (l *local) RevokeKey(ctx context.Context, tenant, id string) error {
-	return l.keys.Revoke(ctx, operator(), tenant, id, "")
+func (l *local) RevokeKey(ctx context.Context, tenant, id, reason string) error {
+	return l.keys.Revoke(ctx, operator(), tenant, id, reason)
 }
 
 func keyOf(k access.APIKey) api.Key {

@@ -108,10 +108,6 @@ func TestFilesAndServer_sameBytes(t *testing.T) {
 	if err := json.Unmarshal([]byte(server.out.String()), &ready); err != nil {
 		t.Fatal(err)
 	}
-	remote, err := newRemote(ready.URL, ready.APIKey, http.DefaultTransport)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, tenant := range policies.Tenants() {
 		t.Run(tenant, func(t *testing.T) {
 			files, err := policies.FS(tenant)
@@ -126,12 +122,13 @@ func TestFilesAndServer_sameBytes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			remote := &api.Client{URL: ready.URL, Key: ready.APIKey, Tenant: tenant}
 			asked := 0
 			for _, suite := range b.Tests {
 				for _, test := range suite.Tests {
 					for i := 0; i < len(test.Questions); i += 1 + len(test.Questions)/20 {
 						q := wire(test.Questions[i].Request)
-						compareAnswers(t, tenant, q, paper, remote)
+						compareAnswers(t, q, paper, remote)
 						asked++
 					}
 				}
@@ -144,11 +141,11 @@ func TestFilesAndServer_sameBytes(t *testing.T) {
 }
 
 // compareAnswers: a subject that only the tests know is unknown to both.
-func compareAnswers(t *testing.T, tenant string, q api.Request, a, b *remote) {
+func compareAnswers(t *testing.T, q api.Request, a, b *api.Client) {
 	t.Helper()
 	both := [2]string{}
-	for i, r := range []*remote{a, b} {
-		e, err := r.Explain(t.Context(), tenant, q)
+	for i, r := range []*api.Client{a, b} {
+		e, err := r.Explain(t.Context(), q)
 		if err != nil {
 			t.Fatalf("%+v: %v", q, err)
 		}
@@ -158,7 +155,7 @@ func compareAnswers(t *testing.T, tenant string, q api.Request, a, b *remote) {
 		if err := writeJSON(&out, e); err != nil {
 			t.Fatal(err)
 		}
-		d, err := r.Check(t.Context(), tenant, q)
+		d, err := r.Check(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/config"
 	"github.com/bailiwick/bailiwick/internal/httpapi"
@@ -61,33 +63,29 @@ func (t *target) tenantFlag(cmd *cobra.Command, value, usage string) {
 // open finds whom to ask, and about which tenant. Files are asked through the
 // same API as a server, only without a network in between: what differs could
 // differ in nothing but the store.
-func (c *cli) open(ctx context.Context, t *target) (*remote, string, error) {
+func (c *cli) open(ctx context.Context, t *target) (*api.Client, error) {
 	if t.files != "" && t.server != "" {
-		return nil, "", usage("--files and --server are both given; keep one")
+		return nil, usage("--files and --server are both given; keep one")
 	}
 	if t.files == "" {
-		r, err := t.remote()
-		if err == nil && r == nil {
+		client, err := t.remote()
+		if err == nil && client == nil {
 			err = usage("say whom to ask: --files DIR, or --server URL (" + serverVariable + ")")
 		}
-		if t.tenant == "" {
-			return r, access.DefaultTenant, err
-		}
-		return r, t.tenant, err
+		return client, err
 	}
 	b, err := readFolder(t.files)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if t.tenant != "" {
 		b.Policy.Tenant = t.tenant
 	}
-	r, err := onPaper(ctx, b.Policy.Facts())
-	return r, b.Policy.Tenant, err
+	return onPaper(ctx, b.Policy.Facts())
 }
 
 // remote gives the server that flag or environment name, or nil.
-func (t *target) remote() (*remote, error) {
+func (t *target) remote() (*api.Client, error) {
 	address := t.server
 	if address == "" {
 		address = os.Getenv(serverVariable)
@@ -95,11 +93,12 @@ func (t *target) remote() (*remote, error) {
 	if address == "" {
 		return nil, nil
 	}
-	key, err := t.key()
-	if err != nil {
-		return nil, err
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, usage("--server: %q is not an address such as http://127.0.0.1:8080", address)
 	}
-	return newRemote(address, key, http.DefaultTransport)
+	key, err := t.key()
+	return &api.Client{URL: address, Key: key, Tenant: t.tenant}, err
 }
 
 func (t *target) key() (string, error) {
@@ -144,7 +143,7 @@ func (c *cli) administer(ctx context.Context, t *target, do func(administration)
 }
 
 // onPaper serves facts that were read from files inside this process.
-func onPaper(ctx context.Context, f access.Facts) (*remote, error) {
+func onPaper(ctx context.Context, f access.Facts) (*api.Client, error) {
 	h := furnish(&paper{facts: f}, config.Default().Store, sourceCLI, slog.New(slog.DiscardHandler))
 	key, _, err := h.keys.Create(ctx, operator(), access.AllTenants, access.KeyRead, "this process")
 	if err != nil {
@@ -159,7 +158,8 @@ func onPaper(ctx context.Context, f access.Facts) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRemote("http://files", key, inProcess{door.Handler()})
+	transport := &http.Client{Transport: inProcess{door.Handler()}}
+	return &api.Client{URL: "http://files", Key: key, Tenant: f.Tenant, HTTP: transport}, nil
 }
 
 // inProcess carries requests to a handler in this process.
