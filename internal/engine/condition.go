@@ -99,7 +99,6 @@ var conditionEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
 		cel.ParserRecursionLimit(maxConditionDepth),
-		cel.ParserExpressionSizeLimit(MaxCondition),
 		cel.RegexProgramSizeLimit(maxRegexpProgram),
 		cel.Variable("subject", attributes),
 		cel.Variable("resource", attributes),

@@ -23,6 +23,7 @@ func TestCheckCondition_refused(t *testing.T) {
 		"too long":                  {"subject.id == '" + strings.Repeat("a", engine.MaxCondition) + "'", "is the limit"},
 		"too deep":                  {strings.Repeat("(", 500) + "true" + strings.Repeat(")", 500), "recursion"},
 		"bad pattern":               {"subject.id.matches('(')", "missing"},
+		"pattern too large":         {"subject.id.matches('a{999}b{999}')", "exceeds"},
 		"pattern from the request":  {strings.Repeat("string(context.a).matches(string(context.b)) && ", 20) + "true", "could cost"},
 		"second line has its place": {"subject.id == 'a' &&\n  nobody", "2:3: undeclared reference"},
 	} {

@@ -46,12 +46,16 @@ func TestDecide_likeStock(t *testing.T) {
 		facts := m.policy().Facts()
 		facts.Revision = access.Revision(seed)
 		s, o := both(t, facts)
+		now := clock.Add([]time.Duration{0, 0, -24 * time.Hour, 24 * time.Hour, 36 * time.Hour}[seed%5])
 		for range questions {
 			r := m.request()
-			if d := difference(s, o, r, clock); d != "" {
+			if d := difference(s, o, r, now); d != "" {
 				t.Fatalf("seed %d: %s", seed, d)
 			}
-			d, _ := s.Decide(r, clock)
+			d, err := s.Decide(r, now)
+			if err != nil {
+				t.Fatal(err)
+			}
 			reasons[d.Reason]++
 		}
 	}

@@ -45,7 +45,7 @@ func New(o Options) *Engine {
 }
 
 // Prepare compiles now and lets the caller make the result visible later, once
-// its revision is known.
+// its revision is known. The function it gives must be called at most once.
 func (e *Engine) Prepare(f access.Facts) (install func(access.Revision), err error) {
 	s, err := compile(f, e.options)
 	if err != nil {

@@ -191,19 +191,13 @@ func (x *foreign) at(now time.Time) (*stock, error) {
 	return s, nil
 }
 
-// enforce asks Casbin. It turns everything that Casbin could panic with into an
-// error and never lets it see the caller's own slice.
+// enforce asks Casbin, which turns its own panics into errors.
 func (s *stock) enforce(values []any) (allowed bool, rule []string, err error) {
 	if s.remembered.Add(s.weight) > maxRemembered {
 		s.forget()
 	}
 	s.clearing.RLock()
 	defer s.clearing.RUnlock()
-	defer func() {
-		if p := recover(); p != nil {
-			allowed, rule, err = false, nil, fmt.Errorf("panic: %v", p)
-		}
-	}()
 	return s.enforcer.EnforceEx(values...)
 }
 
