@@ -126,9 +126,7 @@ func (b *storeBattery) exec(t *testing.T, tenant, statement string, args ...any)
 // tenant makes a tenant of its own for a test, with the sample policy.
 func (b *storeBattery) tenant(t *testing.T, code string) *access.Policy {
 	t.Helper()
-	if _, err := b.store.CreateTenant(t.Context(), access.Tenant{Code: code}, change(0)); err != nil {
-		t.Fatal(err)
-	}
+	b.empty(t, code)
 	p := StorePolicy(code)
 	b.apply(t, p)
 	return p
@@ -259,9 +257,7 @@ func loadedIsApplied(b *storeBattery) {
 // what is loaded against what was applied after each step.
 func randomPolicies(b *storeBattery) {
 	t := b.t
-	if _, err := b.store.CreateTenant(t.Context(), access.Tenant{Code: "random"}, change(0)); err != nil {
-		t.Fatal(err)
-	}
+	b.empty(t, "random")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // chance for a test, that can be repeated
@@ -378,33 +374,45 @@ func tooLong(b *storeBattery) {
 	p.Users = append(p.Users, access.User{ID: strings.Repeat("é", 49)}) // 98 bytes
 	b.apply(t, p)
 	b.loads(t, p)
-	for name, spoil := range map[string]func(*access.Policy){
-		"user id": func(p *access.Policy) { p.Users[0].ID += strings.Repeat("x", 98) },
-		"foreign rule": func(p *access.Policy) {
-			*p = access.Policy{Tenant: "long", Model: "m", Rules: []access.Rule{{Type: "p", Values: []string{strings.Repeat("x", 101)}}}}
-		},
-		"origin": func(p *access.Policy) { p.Rules[0].Origin.File = strings.Repeat("x", 500) },
-		"seven values": func(p *access.Policy) {
-			*p = access.Policy{Tenant: "long", Model: "m", Rules: []access.Rule{{Type: "p", Values: strings.Split("abcdefg", "")}}}
-		},
-		"blank value": func(p *access.Policy) {
-			*p = access.Policy{Tenant: "long", Model: "m", Rules: []access.Rule{{Type: "p", Values: []string{"a", "", "c"}}}}
-		},
-		"kind of rule": func(p *access.Policy) {
-			*p = access.Policy{Tenant: "long", Model: "m", Rules: []access.Rule{{Type: "p1", Values: []string{"a"}}}}
-		},
-		"description": func(p *access.Policy) { p.Description = "\xff" },
-		"document":    func(p *access.Policy) { p.Roles[0].Description = strings.Repeat("x", 5<<20) },
+	for words, spoil := range map[string]func(*access.Policy){
+		"is 100 bytes long":      func(p *access.Policy) { p.Users[0].ID += strings.Repeat("x", 98) },
+		"not a place of at most": func(p *access.Policy) { p.Rules[0].Origin.File = strings.Repeat("x", 500) },
+		"not text of at most":    func(p *access.Policy) { p.Description = "\xff" },
+		"is larger than":         func(p *access.Policy) { p.Roles[0].Description = strings.Repeat("x", 5<<20) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			p := StorePolicy("long")
-			spoil(p)
-			if _, err := b.store.Apply(t.Context(), p, change(access.AnyRevision)); !errors.Is(err, access.ErrInvalid) {
-				t.Errorf("applied with error %v, want one of kind invalid", err)
-			}
-		})
+		p := StorePolicy("long")
+		spoil(p)
+		b.rejects(t, p, words)
 	}
 	b.loads(t, p)
+	b.empty(t, "long-foreign")
+	for words, rule := range map[string]access.Rule{
+		"v0: is 101 bytes long": {Type: "p", Values: []string{strings.Repeat("x", 101)}},
+		"has 7 values":          {Type: "p", Values: strings.Split("abcdefg", "")},
+		"has 0 values":          {Type: "p"},
+		"v1: is required":       {Type: "p", Values: []string{"a", "", "c"}},
+		"begins or ends with":   {Type: "p", Values: []string{"a", "c "}},
+		"is not a kind of rule": {Type: "p1", Values: []string{"a"}},
+	} {
+		b.rejects(t, &access.Policy{Tenant: "long-foreign", Model: "m", Rules: []access.Rule{rule}}, words)
+	}
+}
+
+// empty makes a tenant without policy.
+func (b *storeBattery) empty(t *testing.T, code string) {
+	t.Helper()
+	if _, err := b.store.CreateTenant(t.Context(), access.Tenant{Code: code}, change(0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rejects fails unless the policy is refused with these words.
+func (b *storeBattery) rejects(t *testing.T, p *access.Policy, words string) {
+	t.Helper()
+	_, err := b.store.Apply(t.Context(), p, change(access.AnyRevision))
+	if !errors.Is(err, access.ErrInvalid) || !strings.Contains(err.Error(), words) {
+		t.Errorf("applied with error %v, want one of kind invalid that says %q", err, words)
+	}
 }
 
 func duplicates(b *storeBattery) {
@@ -412,14 +420,11 @@ func duplicates(b *storeBattery) {
 	p := b.tenant(t, "twice")
 	twice := *p
 	twice.Rules = append(twice.Rules, twice.Rules[0])
-	foreign := access.Policy{Tenant: "twice", Model: "m", Rules: []access.Rule{
+	b.rejects(t, &twice, "is there twice")
+	b.empty(t, "twice-foreign")
+	b.rejects(t, &access.Policy{Tenant: "twice-foreign", Model: "m", Rules: []access.Rule{
 		{Type: "p", Values: []string{"a"}}, {Type: "p", Values: []string{"a"}},
-	}}
-	for _, p := range []*access.Policy{&twice, &foreign} {
-		if _, err := b.store.Apply(t.Context(), p, change(access.AnyRevision)); !errors.Is(err, access.ErrInvalid) {
-			t.Errorf("applied with error %v, want one of kind invalid", err)
-		}
-	}
+	}}, "is there twice")
 	if _, err := b.store.CreateTenant(t.Context(), access.Tenant{Code: "twice"}, change(0)); !errors.Is(err, access.ErrExists) {
 		t.Errorf("made a tenant twice with error %v", err)
 	}
@@ -590,9 +595,7 @@ func logins(b *storeBattery) {
 	p := StorePolicy("logins")
 	for _, email := range []string{"sales-1@example.com", "SALES-1@EXAMPLE.COM", "\u017fales-1@example.com"} { // the last with a long s
 		p.Users = []access.User{{ID: "other", Email: email}}
-		if _, err := b.store.Apply(t.Context(), p, change(access.AnyRevision)); !errors.Is(err, access.ErrInvalid) {
-			t.Errorf("%q beside Sales-1@example.com gives %v", email, err)
-		}
+		b.rejects(t, p, "e-mail")
 	}
 }
 
@@ -607,7 +610,8 @@ func ruleLimit(b *storeBattery) {
 		t.Error(err)
 	}
 	p.Roles[0].Grants = append(p.Roles[0].Grants, access.Grant{Section: "System.Stores", Rights: 4})
-	if _, err := s.Apply(t.Context(), p, change(access.AnyRevision)); !errors.Is(err, access.ErrInvalid) {
+	_, err := s.Apply(t.Context(), p, change(access.AnyRevision))
+	if !errors.Is(err, access.ErrInvalid) || !strings.Contains(err.Error(), "is the limit") {
 		t.Errorf("one rule too many gives %v", err)
 	}
 }

@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
@@ -24,7 +26,7 @@ func (s *Store) connectSQLite(ctx context.Context, o Options) error {
 	if err := privateFile(o.DSN); err != nil {
 		return fault("open "+o.DSN, err)
 	}
-	writes, reads := sqliteDSN(o.DSN, "immediate", ""), sqliteDSN(o.DSN, "deferred", "query_only(1)")
+	writes, reads := sqliteDSN(o.DSN, "immediate", "journal_mode(WAL)"), sqliteDSN(o.DSN, "deferred", "query_only(1)")
 	var err error
 	if s.db, err = openSQLite(ctx, writes, 1, 1); err != nil {
 		return fault("open "+o.DSN, err)
@@ -49,12 +51,7 @@ func privateFile(path string) error {
 // sqliteDSN: synchronous FULL makes every acknowledged commit survive a power
 // cut; an immediate transaction takes the write lock before it reads.
 func sqliteDSN(path, lock, pragma string) string {
-	q := url.Values{"_txlock": {lock}, "_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-	}}
-	if pragma != "" {
-		q.Add("_pragma", pragma)
-	}
+	q := url.Values{"_txlock": {lock}, "_pragma": {"busy_timeout(5000)", pragma, "synchronous(FULL)", "foreign_keys(1)"}}
 	return fmt.Sprintf("%s?%s", path, q.Encode())
 }
 
@@ -65,10 +62,35 @@ func openSQLite(ctx context.Context, dsn string, open, idle int) (*gorm.DB, erro
 	}
 	conns.SetMaxOpenConns(open)
 	conns.SetMaxIdleConns(idle)
-	if err := conns.PingContext(ctx); err != nil {
-		return nil, err
+	if err := ping(ctx, conns); err != nil {
+		return nil, errors.Join(err, conns.Close())
 	}
 	return gorm.Open(sqlite.Dialector{Conn: conns}, gormConfig())
+}
+
+// ping makes the first connection. While another process turns a new file into
+// WAL mode, SQLite says "busy" at once, whatever the busy timeout.
+func ping(ctx context.Context, conns *sql.DB) error {
+	for try := 1; ; try++ {
+		err := conns.PingContext(ctx)
+		if err == nil || try == 50 || !busy(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func busy(err error) bool {
+	var e interface {
+		error
+		Code() int
+	}
+	const sqliteBusy = 5
+	return errors.As(err, &e) && e.Code()&0xff == sqliteBusy
 }
 
 func orElse(n, otherwise int) int {
