@@ -40,6 +40,7 @@ func Store(t *testing.T, database func(testing.TB) store.Options) {
 		"users who are not listed keep what is theirs":  unlistedUsers,
 		"what unlisted users have cannot be taken away": heldGroups,
 		"logins are unique whatever their case":         logins,
+		"what the words' rules refuse is not stored":    unchecked,
 		"a policy has a limit of rules":                 ruleLimit,
 		"missing and foreign rows are noticed":          countedRows,
 		"malformed rules are refused by name":           malformedRules,
@@ -596,6 +597,19 @@ func logins(b *storeBattery) {
 	for _, email := range []string{"sales-1@example.com", "SALES-1@EXAMPLE.COM", "\u017fales-1@example.com"} { // the last with a long s
 		p.Users = []access.User{{ID: "other", Email: email}}
 		b.rejects(t, p, "e-mail")
+	}
+}
+
+func unchecked(b *storeBattery) {
+	t := b.t
+	p := b.tenant(t, "unchecked")
+	circle := *p
+	circle.Roles = append(circle.Roles[:len(p.Roles):len(p.Roles)],
+		access.Role{Code: "a", Roles: []access.Link{{To: "b"}}}, access.Role{Code: "b", Roles: []access.Link{{To: "a"}}})
+	b.rejects(t, &circle, "circle")
+	b.loads(t, p)
+	if _, err := b.store.CreateTenant(t.Context(), access.Tenant{Code: "No Code"}, change(0)); !errors.Is(err, access.ErrInvalid) {
+		t.Errorf("a tenant without a proper code gives %v", err)
 	}
 }
 
