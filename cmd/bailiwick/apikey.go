@@ -36,7 +36,7 @@ definitions) and admin (also changes), each including the one before.`,
 		Args: exactly(0),
 	}
 	at := adminFlags(cmd)
-	at.tenantFlag(cmd, access.DefaultTenant, keyTenant)
+	at.tenantFlag(cmd, keyTenant)
 	cmd.Flags().StringVar(&key.Kind, "kind", string(access.KeyDecide), "what it may do: decide, read or admin")
 	cmd.Flags().StringVar(&key.Name, "name", "", "what it is for")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -64,7 +64,7 @@ func (c *cli) apikeyListCommand() *cobra.Command {
 		Args: exactly(0),
 	}
 	at := adminFlags(cmd)
-	at.tenantFlag(cmd, access.DefaultTenant, keyTenant)
+	at.tenantFlag(cmd, keyTenant)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return c.administer(cmd.Context(), at, func(a administration) error {
 			keys, err := a.Keys(cmd.Context(), at.tenant)
@@ -97,7 +97,7 @@ func (c *cli) apikeyRevokeCommand() *cobra.Command {
 		Args: exactly(1),
 	}
 	at := adminFlags(cmd)
-	at.tenantFlag(cmd, access.DefaultTenant, keyTenant)
+	at.tenantFlag(cmd, keyTenant)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the history")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.administer(cmd.Context(), at, func(a administration) error {

@@ -95,17 +95,16 @@ func format(paths []string, check bool) (fmtAnswer, error) {
 }
 
 func formatFile(root, name string) (before, after []byte, err error) {
-	if before, err = os.ReadFile(filepath.Join(root, filepath.FromSlash(name))); err != nil {
+	if before, err = os.ReadFile(filepath.Join(root, filepath.FromSlash(name))); err != nil { //nolint:gosec // the caller names the folder on purpose
 		return nil, nil, err
 	}
 	after, err = bundle.Format(name, before)
 	return before, after, err
 }
 
-// rewrite keeps the permissions of the files.
 func rewrite(files map[string][]byte) error {
 	for file, text := range files {
-		if err := os.WriteFile(file, text, 0o644); err != nil {
+		if err := os.WriteFile(file, text, 0o644); err != nil { //nolint:gosec // the file is there; its permissions stay
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ tests fails.`,
 		Args: exactly(1),
 	}
 	at := adminFlags(cmd)
-	at.tenantFlag(cmd, access.DefaultTenant, "tenant to load the policy into")
+	at.tenantFlag(cmd, "tenant to load the policy into")
 	f := cmd.Flags()
 	f.StringVar(&p.Reason, "reason", "", "why, for the history")
 	f.Uint64Var(&p.BaseRevision, "base", 0, "refuse when the tenant is no longer at this revision")
@@ -65,7 +65,7 @@ func texts(dir string) (map[string]string, error) {
 	}
 	files := map[string]string{}
 	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name))) //nolint:gosec // the caller names the folder on purpose
 		if err != nil {
 			return nil, err
 		}

@@ -107,7 +107,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	ts.Defer(func() { end(cmd, os.Kill) })
+	ts.Defer(func() { _ = end(cmd, os.Kill) }) // it may have ended long ago
 	ts.Value(serversKey{}).(servers)[args[0]] = cmd
 
 	var ready struct {

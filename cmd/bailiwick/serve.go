@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -182,21 +182,15 @@ func (c *cli) listen(ctx context.Context, s serving) (net.Listener, error) {
 		return l, err
 	}
 	host, port, _ := net.SplitHostPort(address) // it is our own default
+	n, _ := strconv.Atoi(port)
 	for range 100 {
-		if port, err = next(port); err != nil {
-			return nil, err
-		}
-		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port)); err == nil {
+		n++
+		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(n))); err == nil {
 			c.say("%s is taken; listening on %s", address, l.Addr())
 			return l, nil
 		}
 	}
 	return nil, err
-}
-
-func next(port string) (string, error) {
-	n, err := net.LookupPort("tcp", port)
-	return fmt.Sprint(n + 1), err
 }
 
 // serveMetrics answers on a second listener, if one is wanted.

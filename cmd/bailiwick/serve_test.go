@@ -5,7 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -239,4 +241,70 @@ func execute(t *testing.T, dsn, statement string) {
 	if n, err := done.RowsAffected(); n != 1 || err != nil {
 		t.Fatalf("%d rows changed, %v", n, err)
 	}
+}
+
+// TestServe_portTaken: the trial moves on to the next free port where nobody
+// asked for this one, and says so; a configured port is not second-guessed.
+func TestServe_portTaken(t *testing.T) {
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var errs bytes.Buffer
+	c := &cli{err: &errs}
+	s := serving{dev: true, portIsOurs: true}
+	s.config.Server.Listen = taken.Addr().String()
+	l, err := c.listen(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if want := fmt.Sprintf("%s is taken; listening on %s\n", taken.Addr(), l.Addr()); errs.String() != want {
+		t.Errorf("it says %q, want %q", errs.String(), want)
+	}
+	for _, s := range []serving{{dev: true}, {portIsOurs: true}} {
+		s.config.Server.Listen = taken.Addr().String()
+		if l, err := c.listen(t.Context(), s); err == nil {
+			t.Errorf("%+v: listening on %s", s, l.Addr())
+			_ = l.Close()
+		}
+	}
+}
+
+// TestServe_metricsApart: a second listener has the measurements, and the first
+// one has not.
+func TestServe_metricsApart(t *testing.T) {
+	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := free.Addr().String()
+	_ = free.Close()
+	server := start(t, `"tenants"`, "serve", "--dev", "--listen", "127.0.0.1:0", "--server-metrics-listen", apart, "-o", "json")
+	var ready readyAnswer
+	if err := json.Unmarshal([]byte(server.out.String()), &ready); err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]int{
+		"http://" + apart + "/metrics":    http.StatusOK,
+		"http://" + apart + "/readyz":     http.StatusOK,
+		"http://" + apart + "/v1/tenants": http.StatusNotFound,
+		ready.URL + "/metrics":            http.StatusNotFound,
+		ready.URL + "/readyz":             http.StatusOK,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s answers with %d, want %d", url, answer.StatusCode, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
 }

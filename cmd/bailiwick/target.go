@@ -56,8 +56,8 @@ func adminFlags(cmd *cobra.Command) *target {
 	return t
 }
 
-func (t *target) tenantFlag(cmd *cobra.Command, value, usage string) {
-	cmd.Flags().StringVar(&t.tenant, "tenant", value, usage)
+func (t *target) tenantFlag(cmd *cobra.Command, usage string) {
+	cmd.Flags().StringVar(&t.tenant, "tenant", access.DefaultTenant, usage)
 }
 
 // open finds whom to ask, and about which tenant. Files are asked through the

@@ -61,7 +61,7 @@ func oursWarm(ctx context.Context, facts access.Facts, rules int) (ns, allocs fl
 	}
 	install(1)
 	all := requests(rules, 1000)
-	result := testing.Benchmark(func(b *testing.B) {
+	result := testing.Benchmark(func(b *testing.B) { //nolint:thelper // the benchmark itself
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			if _, err := e.Decide(ctx, facts.Tenant, &all[i%len(all)]); err != nil {

@@ -163,8 +163,11 @@ func serveOurs(ctx context.Context, facts access.Facts) (addr, key string, stop 
 		return "", "", nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- door.Serve(ctx, l) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = door.Serve(ctx, l) // ends with ctx
+	}()
 	go follower.Run(ctx)
 	return l.Addr().String(), key, func() { cancel(); <-done }, nil
 }
