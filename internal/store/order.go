@@ -99,14 +99,6 @@ func rising(numbers []int64) []int {
 	return run
 }
 
-// record is a row that belongs to a tenant's ordered collection.
-type record[R any] interface {
-	comparable
-	key() string   // what it is, wherever it stands
-	number() int64 // its place
-	at(number int64) R
-}
-
 // edit is one difference between what there is and what is wanted. The zero
 // record stands for "not there".
 type edit[R any] struct {
