@@ -227,7 +227,7 @@ func TestDecide_masks(t *testing.T) {
 // TestDecide_metamorphic: more denials never allow more, rules of others and the
 // order of rules change no answer.
 func TestDecide_metamorphic(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(some(60)) {
 		m := newMaker(seed)
 		p := m.policy()
 		p.Combining = access.DenyOverrides
@@ -329,7 +329,7 @@ func TestDecide_validUntil(t *testing.T) {
 // that a decision names: the answer must be the same.
 func TestDecide_validUntilIsKept(t *testing.T) {
 	limited := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(some(60)) {
 		m := newMaker(seed)
 		s := compile(t, m.policy())
 		for range 60 {
@@ -353,7 +353,7 @@ func TestDecide_validUntilIsKept(t *testing.T) {
 			}
 		}
 	}
-	if limited < 500 {
+	if limited < some(500) {
 		t.Errorf("only %d decisions were limited in time", limited)
 	}
 }

@@ -25,8 +25,8 @@ func TestSamples_likeStock(t *testing.T) {
 			facts := b.Policy.Facts()
 			s, o := both(t, facts)
 			all := questions(&facts)
-			allowed := 0
-			for i := range all {
+			allowed, step := 0, len(all)/some(len(all)) // every one, or every fourth
+			for i := 0; i < len(all); i += step {
 				if d := difference(s, o, &all[i], clock); d != "" {
 					t.Error(d)
 				}
