@@ -55,6 +55,7 @@ var owners = map[string][]string{
 	"gorm.io/":                       {"internal/store"},
 	"github.com/glebarez/":           {"internal/store"},
 	"modernc.org/":                   {"internal/store"},
+	"github.com/go-sql-driver/":      {"internal/store", "internal/accesstest"},
 	"github.com/pressly/goose":       {"internal/store"},
 	"github.com/redis/go-redis":      {"internal/cache", "internal/accesstest"},
 	"github.com/maypok86/otter":      {"internal/cache", "internal/engine"},
