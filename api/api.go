@@ -156,6 +156,8 @@ type Gate struct {
 
 // Grant gives or takes rights on one section.
 type Grant struct {
+	// Whose it would be, as rules write it: u:<user>, g:<group>, r:<role>, a:<application>.
+	To      string `json:"to,omitempty"`
 	Section string `json:"section"`
 	// Names of rights and of declared actions.
 	Rights    []string  `json:"rights"`

@@ -240,8 +240,12 @@ func partOf(p *access.ExplanationPart) api.ExplanationPart {
 	for i, g := range p.Gates {
 		w.Gates[i] = api.Gate{Gate: string(g.Gate), Outcome: string(g.Outcome), Reason: string(g.Reason), Detail: g.Detail}
 	}
-	for _, g := range p.Nearest {
-		w.Nearest = append(w.Nearest, grantOf(&g))
+	for i := range p.Nearest {
+		g := grantOf(&p.Nearest[i])
+		if i < len(p.NearestTo) {
+			g.To = p.NearestTo[i]
+		}
+		w.Nearest = append(w.Nearest, g)
 	}
 	return w
 }

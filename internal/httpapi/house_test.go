@@ -275,3 +275,12 @@ func unpolled(h *house) httpapi.Options {
 	o.Decisions = service.NewDecisions(h.engine, o.Follower)
 	return o
 }
+
+func mustJSON(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
