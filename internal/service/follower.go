@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -119,7 +120,7 @@ func (f *Follower) Poll(ctx context.Context) error {
 	heads, err := f.heads(ctx, before)
 	if err != nil {
 		f.failures.Add(1)
-		if f.update(func(s *followed) { s.source = err.Error() }) {
+		if f.update(func(s *followed) { s.source = words(err) }) {
 			f.opts.Log.Error("the store could not be followed", "error", err)
 		}
 		return err
@@ -189,7 +190,7 @@ func (f *Follower) Reload(ctx context.Context, tenant string) error {
 	if err != nil {
 		f.failures.Add(1)
 		at := f.opts.Clock()
-		f.update(func(s *followed) { s.troubles[tenant] = trouble{why: err.Error(), head: s.heads[tenant], at: at} })
+		f.update(func(s *followed) { s.troubles[tenant] = trouble{why: words(err), head: s.heads[tenant], at: at} })
 		return err
 	}
 	f.install(facts, install)
@@ -312,6 +313,20 @@ func (f *Follower) Ready() Readiness {
 	}
 	slices.Sort(r.Reasons)
 	return r
+}
+
+// words gives what anybody may read of an error: what was written for people.
+// The rest, such as a driver's text with addresses, is for the log.
+func words(err error) string {
+	var mistakes access.Problems
+	if errors.As(err, &mistakes) {
+		return mistakes.Error()
+	}
+	var told *access.Error
+	if errors.As(err, &told) {
+		return told.Error()
+	}
+	return "it could not be read; the log says why"
 }
 
 // Following is what can be measured about a follower.
