@@ -23,7 +23,7 @@ import (
 type Config struct {
 	Server Server `yaml:"server" doc:"Where the service listens and how long it waits."`
 	Store  Store  `yaml:"store" doc:"Where policies and history are kept."`
-	Limits Limits `yaml:"limits" doc:"The largest input that is read. What is larger is refused by name, never cut."`
+	Limits Limits `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
 	Log    Log    `yaml:"log" doc:"What is written to standard error."`
 }
 
@@ -53,16 +53,9 @@ type Store struct {
 	StaleAfter   time.Duration `yaml:"stale_after" default:"10s" range:"1s..1h" doc:"A replica that could not confirm its revision for this long answers 503 rather than decide. Must be longer than poll_interval."`
 }
 
-// Limits are the largest inputs that are read.
+// Limits say how much is stored.
 type Limits struct {
-	BodyBytes   Size `yaml:"body_bytes" default:"1MiB" range:"1KiB..64MiB" doc:"Body of a request."`
-	PolicyBytes Size `yaml:"policy_bytes" default:"16MiB" range:"1KiB..256MiB" doc:"Body of a request that loads a policy, and all files of a bundle together."`
-	JSONDepth   int  `yaml:"json_depth" default:"32" range:"4..1000" doc:"Nesting of JSON objects and arrays."`
-	JSONMembers int  `yaml:"json_members" default:"1000" range:"16..1000000" doc:"Members of one JSON object."`
-	IDBytes     int  `yaml:"id_bytes" default:"256" range:"16..4096" doc:"Identifier in a question. Names in stored rules are at most 100 bytes, whatever is said here."`
-	Batch       int  `yaml:"batch" default:"100" range:"1..10000" doc:"Questions in one batch."`
-	Rules       int  `yaml:"rules" default:"200000" range:"1..10000000" doc:"Rule lines of one tenant."`
-	ModelBytes  Size `yaml:"model_bytes" default:"64KiB" range:"1KiB..1MiB" doc:"A tenant's Casbin model."`
+	Rules int `yaml:"rules" default:"200000" range:"1..10000000" doc:"Rule lines of one tenant."`
 }
 
 // Log says what is written to standard error.

@@ -83,7 +83,7 @@ func TestKeys_namesAreUniqueAndExplained(t *testing.T) {
 }
 
 func TestPrint_isReadBackAsTheSame(t *testing.T) {
-	c, err := load(t, "server: {trusted_proxies: [10.0.0.0/8, '::1'], idle_timeout: 90m, read_timeout: 60m, public_url: 'https://a.example.com/x'}\nlimits: {body_bytes: 1500}\nstore: {dsn: \"a \\\"b\\\" \\u00e9.db\"}\n", nil, nil)
+	c, err := load(t, "server: {trusted_proxies: [10.0.0.0/8, '::1'], idle_timeout: 90m, max_header_bytes: 5000, read_timeout: 60m, public_url: 'https://a.example.com/x'}\nlimits: {rules: 1500}\nstore: {dsn: \"a \\\"b\\\" \\u00e9.db\"}\n", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,14 +270,14 @@ func TestLoad_mistakes(t *testing.T) {
 		"not YAML":               {file: "log: [", want: "bailiwick.yaml: yaml:"},
 		"unknown variable":       {env: []string{"BAILIWICK_SERVER_LISTN=x"}, want: "BAILIWICK_SERVER_LISTN: no setting has this variable; did you mean BAILIWICK_SERVER_LISTEN?"},
 		"unknown flag":           {flags: map[string]string{"log-lvl": "x"}, want: "--log-lvl: no setting has this flag; did you mean log-level?"},
-		"not a number":           {env: []string{"BAILIWICK_LIMITS_BATCH=many"}, want: `BAILIWICK_LIMITS_BATCH: limits.batch: "many" is not a whole number`},
-		"empty number":           {env: []string{"BAILIWICK_LIMITS_BATCH="}, want: `limits.batch: "" is not a whole number`},
+		"not a number":           {env: []string{"BAILIWICK_LIMITS_RULES=many"}, want: `BAILIWICK_LIMITS_RULES: limits.rules: "many" is not a whole number`},
+		"empty number":           {env: []string{"BAILIWICK_LIMITS_RULES="}, want: `limits.rules: "" is not a whole number`},
 		"not a duration":         {flags: map[string]string{"server-read-timeout": "10"}, want: `--server-read-timeout: server.read_timeout: "10" is not a duration`},
-		"not a size":             {file: "limits: {body_bytes: 1MB}", want: `bailiwick.yaml:1:22: limits.body_bytes: "1MB" is not a size`},
-		"huge size":              {file: "limits: {body_bytes: 99999999999999999999}", want: "limits.body_bytes:"},
-		"negative size":          {file: "limits: {body_bytes: -1}", want: "is not a size"},
-		"below the range":        {file: "limits: {batch: 0}", want: "limits.batch: 0 is outside 1 to 10000"},
-		"above the range":        {file: "limits: {batch: 10001}", want: "limits.batch: 10001 is outside"},
+		"not a size":             {file: "server: {max_header_bytes: 1MB}", want: `bailiwick.yaml:1:28: server.max_header_bytes: "1MB" is not a size`},
+		"huge size":              {file: "server: {max_header_bytes: 99999999999999999999}", want: "server.max_header_bytes:"},
+		"negative size":          {file: "server: {max_header_bytes: -1}", want: "is not a size"},
+		"below the range":        {file: "limits: {rules: 0}", want: "limits.rules: 0 is outside 1 to 10000000"},
+		"above the range":        {file: "limits: {rules: 10000001}", want: "limits.rules: 10000001 is outside"},
 		"stale limit too small":  {file: "store: {stale_after: 999ms}", want: "store.stale_after: 999ms is outside 1s to 1h"},
 		"stale limit too large":  {file: "store: {stale_after: 1h1s}", want: "store.stale_after: 1h0m1s is outside 1s to 1h"},
 		"stale before poll":      {file: "store: {stale_after: 1s, poll_interval: 1s}", want: "store.stale_after: 1s must be longer than store.poll_interval"},
@@ -356,7 +356,7 @@ func TestLoad_missingFile(t *testing.T) {
 
 func FuzzLoad_neverPanicsAndPrintsWhatItRead(f *testing.F) {
 	f.Add(config.Reference())
-	f.Add("server: {trusted_proxies: ['::1']}\nlimits: {body_bytes: 3KiB}")
+	f.Add("server: {trusted_proxies: ['::1']}\nlimits: {rules: 3}")
 	f.Add("log: {level: &a info, format: *a}\n---\n")
 	f.Fuzz(func(t *testing.T, content string) {
 		c, err := load(t, content, nil, nil)
