@@ -255,6 +255,10 @@ func expiry(b *storeBattery) {
 			t.Errorf("at %s %d rules pending (%v), want %d", step.now, pending, err, step.pending)
 		}
 	}
+	var next int64
+	if err := b.raw.QueryRowContext(ctx, "SELECT next_at FROM tenant WHERE code = 'expiry'").Scan(&next); err != nil || next != 0 {
+		t.Errorf("there is nothing left to do, and it is planned for %d (%v)", next, err)
+	}
 	if err := b.store.Verify(ctx, "expiry"); err != nil {
 		t.Error(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,25 @@ func TestCommit_triesAgain(t *testing.T) {
 	apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("it took %s: nobody held the row", took)
+	}
+}
+
+// TestVerify_forged: a revision that was rewritten together with its hash is
+// given away by the one after it.
+func TestVerify_forged(t *testing.T) {
+	s := accesstest.OpenStore(t, databases["sqlite"](t))
+	p := accesstest.StorePolicy(access.DefaultTenant)
+	for _, p.Description = range []string{"second", "third"} {
+		apply(t, s, p)
+	}
+	if err := s.Forge(access.DefaultTenant, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Verify(t.Context(), access.DefaultTenant); err == nil || !strings.Contains(err.Error(), "revision 3: does not follow") {
+		t.Errorf("Verify gives %v", err)
+	}
+	if store.Sum("ab", "c") == store.Sum("a", "bc") {
+		t.Error("two histories that differ have the same hash")
 	}
 }
 

@@ -1,6 +1,13 @@
 package store
 
-import "gorm.io/gorm"
+import (
+	"crypto/sha256"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
 
 // Arrange is arrange, for tests of what SQL cannot show.
 var Arrange = arrange
@@ -31,4 +38,31 @@ func (s *Store) Setting(query string) (write, read string, err error) {
 		err = s.reader.Raw(query).Scan(&read).Error
 	}
 	return write, read, err
+}
+
+// Sum is the hash over fields.
+func Sum(fields ...string) string {
+	l := link{sha256.New()}
+	l.add(fields...)
+	return l.sum()
+}
+
+// Forge rewrites a revision of a tenant under another author, with the hash
+// that fits it.
+func (s *Store) Forge(tenant string, number access.Revision) error {
+	var t tenantRow
+	var r revisionRow
+	var changes []changeRow
+	err := errors.Join(s.db.Where("code = ?", tenant).Take(&t).Error,
+		s.db.Where("tenant_id = ? AND number = ?", t.ID, number).Take(&r).Error,
+		s.db.Where("tenant_id = ? AND revision = ?", t.ID, number).Order("n").Find(&changes).Error)
+	if err != nil {
+		return err
+	}
+	r.Author = "forger"
+	l := newLink(tenant, r)
+	for _, c := range changes {
+		l.change(c)
+	}
+	return s.db.Exec("UPDATE revision SET author = ?, hash = ? WHERE tenant_id = ? AND number = ?", r.Author, l.sum(), t.ID, number).Error
 }
