@@ -1,0 +1,114 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/casbin/govaluate"
+)
+
+// The names of plans.
+const (
+	planNative     = "native"
+	planCandidates = "candidates"
+	planScan       = "scan"
+)
+
+// describe says which plan it is and why.
+func (s *set) describe(branches []branch, left []token) Info {
+	info := Info{Set: s.name, Rules: s.policy.len()}
+	found := s.found()
+	switch {
+	case !s.reads:
+		info.Name, info.Why = planScan, "the matcher mentions no rule, so it is evaluated once for each question"
+	case left == nil && found != "":
+		info.Name, info.Why = planNative, "the matcher is understood as a whole; rules are found by "+found
+	case left == nil:
+		info.Name, info.Why = planNative, "the matcher is understood as a whole; nothing in it narrows down the rules, so each question goes through all of them"
+	case found != "":
+		info.Name, info.Why = planCandidates, fmt.Sprintf("rules are found by %s; for these %s is interpreted", found, obstacle(branches))
+	default:
+		info.Name, info.Why = planScan, fmt.Sprintf("%s may err, and nothing before it narrows down the rules, so none can be left out; put comparisons such as r.obj == p.obj before it", obstacle(branches))
+	}
+	return info
+}
+
+// found names what the index looks for.
+func (s *set) found() string {
+	if s.index == nil {
+		return ""
+	}
+	var tables []string
+	for _, t := range s.index.tables {
+		var fields []string
+		for _, l := range t.lookups {
+			fields = append(fields, l.describe(s.policy))
+		}
+		if len(fields) == 0 {
+			fields = []string{"the question alone"}
+		}
+		tables = append(tables, strings.Join(fields, ", "))
+	}
+	return strings.Join(tables, ", or by ")
+}
+
+func (l *lookup) describe(p *policy) string {
+	text := dotted(p.tokens[l.field])
+	if l.function != "" {
+		text += " (" + l.function + ")"
+	}
+	for _, s := range l.sources {
+		if s.links != nil {
+			return text + " (through roles)"
+		}
+	}
+	return text
+}
+
+// obstacle is the first conjunct that is left to the interpreter.
+func obstacle(branches []branch) string {
+	for _, b := range branches {
+		if len(b.rest) > 0 {
+			return "`" + shown(written(b.rest[0])) + "`"
+		}
+	}
+	return ""
+}
+
+// written gives tokens as people write them.
+func written(tokens []token) string {
+	var b strings.Builder
+	for i, t := range tokens {
+		text := fmt.Sprint(t.Value)
+		switch t.Kind {
+		case govaluate.FUNCTION:
+			text = t.name
+		case govaluate.VARIABLE:
+			text = dotted(t.name)
+		case govaluate.ACCESSOR:
+			text = dotted(strings.Join(t.Value.([]string), "."))
+		case govaluate.STRING:
+			text = "'" + text + "'"
+		case govaluate.CLAUSE:
+			text = "("
+		case govaluate.CLAUSE_CLOSE:
+			text = ")"
+		}
+		if i > 0 && spaced(tokens[i-1], t) {
+			b.WriteByte(' ')
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+func spaced(before, t token) bool {
+	return before.Kind != govaluate.CLAUSE && before.Kind != govaluate.FUNCTION && before.Kind != govaluate.PREFIX &&
+		t.Kind != govaluate.CLAUSE_CLOSE && t.Kind != govaluate.SEPARATOR
+}
+
+var underscored = regexp.MustCompile(`^([rp][0-9]*)_`)
+
+// dotted gives a field as people write it: r.sub.
+func dotted(name string) string { return underscored.ReplaceAllString(name, "$1.") }

@@ -1,0 +1,163 @@
+package plan_test
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/casbin/casbin/v2"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/engine/plan"
+)
+
+// count is what happened in a run of the comparison.
+type count struct {
+	sync.Mutex
+	asked   int
+	allowed int
+	erred   int
+	plans   map[string]int // questions by plan
+	refused map[string]int // models by code
+}
+
+// compare puts the questions of one case to both. It gives the first
+// difference, or "".
+func compare(c randomCase, n *count) string {
+	ours, err := plan.Compile(c.options)
+	if err != nil {
+		var problems access.Problems
+		if !errors.As(err, &problems) {
+			return "refused without a problem: " + err.Error()
+		}
+		n.Lock()
+		n.refused[problems[0].Code]++
+		n.Unlock()
+		return ""
+	}
+	type loaded struct {
+		enforcer *casbin.Enforcer
+		err      error
+	}
+	stock, ok := within(10*time.Second, func() loaded { e, err := newStock(c.options); return loaded{e, err} })
+	if !ok {
+		return "stock hangs while loading, and we did not refuse"
+	}
+	if stock.err != nil {
+		return "stock cannot load, and we did not refuse: " + stock.err.Error()
+	}
+	name := ""
+	for _, info := range ours.Plans() {
+		if info.Set == c.set {
+			name = info.Name
+		}
+	}
+	for _, values := range c.requests {
+		want, ok := within(10*time.Second, func() verdict { return askStock(stock.enforcer, c.set, slices.Clone(values)) })
+		if !ok {
+			return "stock hangs at a question"
+		}
+		if strings.HasPrefix(want.err, "panic") && c.options.Functions.Roles != nil {
+			// The broken name stays in stock's role manager and fails all later
+			// questions; only a fresh one is the reference.
+			stock.enforcer, _ = newStock(c.options)
+		}
+		got := askOurs(ours, c.options.Rules, c.set, values)
+		n.note(name, want)
+		if got != want {
+			return sprint("plan ", name, "\nrequest ", values, "\ngot  ", got, "\nwant ", want)
+		}
+	}
+	return ""
+}
+
+func (n *count) note(name string, v verdict) {
+	n.Lock()
+	defer n.Unlock()
+	n.asked++
+	n.plans[name]++
+	if v.allowed {
+		n.allowed++
+	}
+	if v.err != "" {
+		n.erred++
+	}
+}
+
+// run compares cases by their seeds until one differs.
+func run(from, to uint64, until time.Time) (*count, uint64, string) {
+	n := &count{plans: map[string]int{}, refused: map[string]int{}}
+	var next atomic.Uint64
+	next.Store(from)
+	var mu sync.Mutex
+	var where uint64
+	what := ""
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				seed := next.Add(1) - 1
+				if seed >= to || time.Now().After(until) {
+					return
+				}
+				if difference := compare(newCase(seed), n); difference != "" {
+					mu.Lock()
+					where, what = seed, difference
+					mu.Unlock()
+					next.Store(to)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return n, where, what
+}
+
+// TestDifferential puts random questions about random policies under random
+// models to us and to stock Casbin. The decision, the rule and the error must be
+// the same. BAILIWICK_SOAK=1 makes it a million models.
+func TestDifferential(t *testing.T) {
+	models, limit := uint64(10_000), 40*time.Second
+	if os.Getenv("BAILIWICK_SOAK") != "" {
+		models, limit = 1_000_000, 6*time.Hour
+	}
+	if testing.Short() {
+		models = 1000
+	}
+	n, seed, difference := run(0, models, time.Now().Add(limit))
+	if difference != "" {
+		t.Fatalf("seed %d\n%s\n%s", seed, newCase(seed), difference)
+	}
+	t.Logf("%d models, %d questions, %d allowed, %d errors; questions by plan %v; models refused %v", models, n.asked, n.allowed, n.erred, n.plans, n.refused)
+	for _, name := range []string{"native", "candidates", "scan"} {
+		if n.plans[name] < n.asked/20 {
+			t.Errorf("the plan %s has had only %d of %d questions", name, n.plans[name], n.asked)
+		}
+	}
+	if n.allowed < n.asked/20 || n.erred < n.asked/20 {
+		t.Errorf("of %d questions only %d were allowed and %d erred", n.asked, n.allowed, n.erred)
+	}
+}
+
+// TestDifferential_notices turns off each safety rule and wants the comparison
+// to notice.
+func TestDifferential_notices(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(plan.Switches)) {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			*plan.Switches[name] = true
+			defer func() { *plan.Switches[name] = false }()
+			_, seed, difference := run(0, 20_000, time.Now().Add(time.Minute))
+			if difference == "" {
+				t.Fatal("nothing differs from stock Casbin with this rule off")
+			}
+			t.Logf("noticed at model %d: %s", seed, difference)
+		})
+	}
+}
