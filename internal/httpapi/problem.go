@@ -56,6 +56,9 @@ var kinds = []kind{
 var internal = kind{nil, http.StatusInternalServerError, "internal", "Something is wrong on our side"}
 
 func kindOf(err error) kind {
+	if errors.Is(err, context.Canceled) { // the client is gone: nobody's mistake
+		err = context.DeadlineExceeded
+	}
 	for _, k := range kinds {
 		if errors.Is(err, k.is) {
 			return k

@@ -34,6 +34,7 @@ func TestProblem_kinds(t *testing.T) {
 		{access.Problems{{Message: "bad", Code: "x"}}, 422, "policy_invalid"},
 		{&service.TestsFailed{Report: service.TestReport{Failed: 1}}, 422, "tests_failed"},
 		{context.DeadlineExceeded, 503, "timeout"},
+		{context.Canceled, 503, "timeout"},
 		{errors.New("boom"), 500, "internal"},
 	} {
 		p := httpapi.ProblemOf(fmt.Errorf("%s: %w", inside, c.err))
