@@ -32,7 +32,6 @@ var floors = map[string][]string{
 	"internal/engine":        {"internal/access"},
 	"internal/engine/oracle": {"internal/access", "internal/engine"}, // a sub-room: the reference for tests
 	"internal/engine/plan":   {"internal/access"},                    // a sub-room: any Casbin model
-	"internal/engine/plan":   {"internal/access"},                    // a sub-room: any Casbin model
 	"internal/store":         {"internal/access"},
 	"internal/cache":         {"internal/access"},
 	"internal/audit":         {"internal/access"},
