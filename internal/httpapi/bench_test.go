@@ -67,21 +67,24 @@ func batchBody(n int) string {
 	return b.String() + `]}`
 }
 
+// boundRequest is what gin's binding fills.
+type boundRequest struct {
+	Subject  string `json:"subject"`
+	Action   string `json:"action"`
+	Section  string `json:"section"`
+	Scope    string `json:"scope"`
+	Resource struct {
+		Type       string         `json:"type"`
+		ID         string         `json:"id"`
+		Attributes map[string]any `json:"attributes"`
+	} `json:"resource"`
+}
+
 func bareGin() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	g := gin.New()
 	g.POST("/v1/enforce", func(c *gin.Context) {
-		var r struct {
-			Subject  string `json:"subject"`
-			Action   string `json:"action"`
-			Section  string `json:"section"`
-			Scope    string `json:"scope"`
-			Resource struct {
-				Type       string         `json:"type"`
-				ID         string         `json:"id"`
-				Attributes map[string]any `json:"attributes"`
-			} `json:"resource"`
-		}
+		var r boundRequest
 		if err := c.ShouldBindJSON(&r); err != nil {
 			c.AbortWithStatus(http.StatusBadRequest)
 			return
@@ -90,13 +93,7 @@ func bareGin() http.Handler {
 	})
 	g.POST("/v1/enforce/batch", func(c *gin.Context) {
 		var r struct {
-			Requests []struct {
-				Subject, Action, Section, Scope string
-				Resource                        struct {
-					Type, ID   string
-					Attributes map[string]any
-				}
-			}
+			Requests []boundRequest `json:"requests"`
 		}
 		if err := c.ShouldBindJSON(&r); err != nil {
 			c.AbortWithStatus(http.StatusBadRequest)
