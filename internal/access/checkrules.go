@@ -51,7 +51,7 @@ func (c *checker) plainGrant(r Rule) {
 func (c *checker) plainLink(r Rule) {
 	v := r.Values
 	c.plainName(r.Origin, v[0])
-	if kind, _, ok := c.plainName(r.Origin, v[1]); ok && kind != KindGroup && kind != KindRole {
+	if kind, ok := c.plainName(r.Origin, v[1]); ok && kind != KindGroup && kind != KindRole {
 		c.add(r.Origin, "link-target", "%q is neither a group (g:) nor a role (r:)", v[1])
 	}
 	c.scopeRef(r.Origin, Scope(v[2]))
@@ -65,11 +65,11 @@ func (c *checker) plainLink(r Rule) {
 
 // plainName checks a typed name. Users need not be listed in the policy: they
 // may be accounts that it does not deliver.
-func (c *checker) plainName(at Origin, name string) (Kind, string, bool) {
+func (c *checker) plainName(at Origin, name string) (Kind, bool) {
 	kind, id, ok := ParseName(name)
 	if !ok {
 		c.add(at, "name-invalid", "%q is not a name of a rule; write u:<user>, a:<application>, g:<group>, r:<role> or superuser", name)
-		return 0, "", false
+		return 0, false
 	}
 	switch {
 	case kind == KindGroup && !c.groupSet[id]:
@@ -79,7 +79,7 @@ func (c *checker) plainName(at Origin, name string) (Kind, string, bool) {
 	case kind == KindApplication && !c.apps[id]:
 		c.unknown(at, "application", id, keys(c.apps))
 	}
-	return kind, id, true
+	return kind, true
 }
 
 // graph refuses circles and chains of links that are too long. Groups and roles

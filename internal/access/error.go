@@ -88,7 +88,7 @@ func (p Problem) String() string {
 
 // Problems is everything that was found wrong in one run. As an error it is
 // of kind ErrInvalid.
-type Problems []Problem
+type Problems []Problem //nolint:errname // a list of what is wrong, which happens to be an error too
 
 // Error gives all problems, one a line.
 func (ps Problems) Error() string {

@@ -80,8 +80,12 @@ func TestSection_Above(t *testing.T) {
 		above, below access.Section
 		want         bool
 	}{
-		{"T.A", "T.A.B", true}, {"T", "T.A.B", true},
-		{"T.A", "T.Abc", false}, {"T.A", "T.A", false}, {"T.A.B", "T.A", false}, {"T.A", "X.A.B", false},
+		{"T.A", "T.A.B", true},
+		{"T", "T.A.B", true},
+		{"T.A", "T.Abc", false},
+		{"T.A", "T.A", false},
+		{"T.A.B", "T.A", false},
+		{"T.A", "X.A.B", false},
 	} {
 		if got := c.above.Above(c.below); got != c.want {
 			t.Errorf("%s above %s: %v", c.above, c.below, got)

@@ -106,11 +106,21 @@ func TestActIn(t *testing.T) {
 		rule, req string
 		want      bool
 	}{
-		{"10", "2", true}, {"10", "8", true}, {"10", "4", false}, {"63", "32", true},
-		{"63", "1", false}, {"1", "1", false}, // inherit cannot be asked about
+		{"10", "2", true},
+		{"10", "8", true},
+		{"10", "4", false},
+		{"63", "32", true},
+		{"63", "1", false},
+		{"1", "1", false},   // inherit cannot be asked about
 		{"10", "10", false}, // several rights are several questions
-		{"send", "send", true}, {"1+send", "send", true}, {"63", "send", false}, {"send", "2", false},
-		{"*", "send", true}, {"*", "2", true}, {"*", "", false}, {"Deny", "2", false},
+		{"send", "send", true},
+		{"1+send", "send", true},
+		{"63", "send", false},
+		{"send", "2", false},
+		{"*", "send", true},
+		{"*", "2", true},
+		{"*", "", false},
+		{"Deny", "2", false},
 	} {
 		if got := access.ActIn(c.rule, c.req); got != c.want {
 			t.Errorf("rule %q, asked %q: %v", c.rule, c.req, got)
@@ -123,8 +133,13 @@ func TestScopeIn(t *testing.T) {
 		path, node string
 		want       bool
 	}{
-		{"*/company:7/store:1", "*", true}, {"*/company:7/store:1", "company:7", true}, {"*/company:7/store:1", "store:1", true},
-		{"*/company:7/store:1", "store:12", false}, {"*/company:7/store:12", "store:1", false}, {"*", "store:1", false}, {"", "", false},
+		{"*/company:7/store:1", "*", true},
+		{"*/company:7/store:1", "company:7", true},
+		{"*/company:7/store:1", "store:1", true},
+		{"*/company:7/store:1", "store:12", false},
+		{"*/company:7/store:12", "store:1", false},
+		{"*", "store:1", false},
+		{"", "", false},
 	} {
 		if got := access.ScopeIn(c.path, c.node); got != c.want {
 			t.Errorf("%q in %q: %v", c.node, c.path, got)
@@ -137,9 +152,15 @@ func TestSectionIn(t *testing.T) {
 		req, rule, act string
 		want           bool
 	}{
-		{"T.A", "T.A", "2", true}, {"T.A.B", "T.A", "2", false}, {"T.A.B", "T.A", "3", true},
-		{"T.Abc", "T.A", "3", false}, {"T", "T.A", "3", false}, {"T.A.B", "T.A", "1+send", true},
-		{"T.A.B", "T.A", "send", false}, {"T.A", "*", "*", true}, {"T.A", "*", "2", false},
+		{"T.A", "T.A", "2", true},
+		{"T.A.B", "T.A", "2", false},
+		{"T.A.B", "T.A", "3", true},
+		{"T.Abc", "T.A", "3", false},
+		{"T", "T.A", "3", false},
+		{"T.A.B", "T.A", "1+send", true},
+		{"T.A.B", "T.A", "send", false},
+		{"T.A", "*", "*", true},
+		{"T.A", "*", "2", false},
 	} {
 		if got := access.SectionIn(c.req, c.rule, c.act); got != c.want {
 			t.Errorf("asked %q, rule %q %q: %v", c.req, c.rule, c.act, got)

@@ -22,8 +22,8 @@ import (
 // from the same database. Decision, reason and deciding rule must be equal.
 func TestSamples_stockCasbinAgrees(t *testing.T) {
 	for driver, dsn := range map[string]func(t *testing.T) string{
-		store.SQLite: func(t *testing.T) string { return filepath.Join(t.TempDir(), "samples.db") },
-		store.MySQL:  func(t *testing.T) string { return accesstest.MySQL(t) },
+		store.SQLite: func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "samples.db") },
+		store.MySQL:  func(t *testing.T) string { t.Helper(); return accesstest.MySQL(t) },
 	} {
 		t.Run(driver, func(t *testing.T) {
 			s, err := store.Open(t.Context(), store.Options{Driver: driver, DSN: dsn(t)})
@@ -48,6 +48,7 @@ type asked struct {
 }
 
 func agrees(t *testing.T, s *store.Store, tenant string) {
+	t.Helper()
 	b := sample(t, tenant)
 	now := time.Now()
 	b.Policy.Users = slices.Concat(b.Policy.Users, subjectsOf(b))
