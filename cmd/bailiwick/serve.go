@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -115,7 +114,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
-		MetricsApart: cfg.Server.MetricsListen != "", Log: log,
+		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server),
 	})
 	if err != nil {
 		return err
@@ -124,7 +123,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	if err != nil {
 		return err
 	}
-	stopMetrics, err := serveMetrics(ctx, cfg.Server.MetricsListen, door)
+	stopMetrics, err := serveMetrics(ctx, cfg.Server, door)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -136,6 +135,13 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	return door.Serve(ctx, listener)
+}
+
+func bounds(s config.Server) httpapi.Bounds {
+	return httpapi.Bounds{
+		Head: int(s.MaxHeaderBytes), ReadHeader: s.ReadHeaderTimeout, Read: s.ReadTimeout,
+		Write: s.WriteTimeout, Idle: s.IdleTimeout, Drain: s.ShutdownTimeout,
+	}
 }
 
 var errEmpty = errors.New("no tenant has a policy yet, so every answer would be no: " +
@@ -194,11 +200,11 @@ func (c *cli) listen(ctx context.Context, s serving) (net.Listener, error) {
 }
 
 // serveMetrics answers on a second listener, if one is wanted.
-func serveMetrics(ctx context.Context, address string, door *httpapi.Server) (stop func(), err error) {
-	if address == "" {
+func serveMetrics(ctx context.Context, cfg config.Server, door *httpapi.Server) (stop func(), err error) {
+	if cfg.MetricsListen == "" {
 		return func() {}, nil
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.MetricsListen)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +212,7 @@ func serveMetrics(ctx context.Context, address string, door *httpapi.Server) (st
 	pages.Handle("/metrics", door.Metrics())
 	pages.Handle("/livez", door.Handler())
 	pages.Handle("/readyz", door.Handler())
-	server := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	server := &http.Server{Handler: pages, ReadHeaderTimeout: cfg.ReadHeaderTimeout, WriteTimeout: cfg.WriteTimeout}
 	go func() { _ = server.Serve(l) }() // ends with Close
 	return func() { _ = server.Close() }, nil
 }

@@ -35,10 +35,9 @@ type Server struct {
 	TrustedProxies    []string      `yaml:"trusted_proxies" doc:"Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For is believed. Empty: nobody's."`
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout" default:"5s" range:"1ms..1h" doc:"Time a client has to send the head of a request."`
 	ReadTimeout       time.Duration `yaml:"read_timeout" default:"10s" range:"1ms..1h" doc:"Time a client has to send a whole request."`
-	WriteTimeout      time.Duration `yaml:"write_timeout" default:"30s" range:"1ms..1h" doc:"Time from the end of the request's head to the end of the answer."`
+	WriteTimeout      time.Duration `yaml:"write_timeout" default:"30s" range:"4s..1h" doc:"Time from the end of the request's head to the end of the answer. An answer is given up after 3s, so it must be longer than that."`
 	IdleTimeout       time.Duration `yaml:"idle_timeout" default:"60s" range:"1ms..24h" doc:"Time an idle connection is kept open."`
-	RequestTimeout    time.Duration `yaml:"request_timeout" default:"3s" range:"1ms..1h" doc:"Time one request may take inside the service; after that it is answered 503. Must be shorter than write_timeout, or the answer could not be sent."`
-	ShutdownTimeout   time.Duration `yaml:"shutdown_timeout" default:"15s" range:"0s..1h" doc:"Time that requests in flight are given when the service is told to stop."`
+	ShutdownTimeout   time.Duration `yaml:"shutdown_timeout" default:"10s" range:"1s..1h" doc:"Time that requests in flight are given when the service is told to stop."`
 	MaxHeaderBytes    Size          `yaml:"max_header_bytes" default:"64KiB" range:"4KiB..1MiB" doc:"Largest head of a request."`
 }
 
@@ -107,9 +106,6 @@ func (s Server) validate(wrong *Mistakes) {
 		if !isAddressOrNetwork(proxy) {
 			wrong.add("server.trusted_proxies", "%q is neither an IP address nor a network such as 10.0.0.0/8", proxy)
 		}
-	}
-	if s.RequestTimeout >= s.WriteTimeout {
-		wrong.add("server.request_timeout", "%s must be shorter than server.write_timeout, %s", s.RequestTimeout, s.WriteTimeout)
 	}
 }
 

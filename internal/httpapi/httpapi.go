@@ -37,6 +37,8 @@ type Options struct {
 	// TrustedProxies may tell the client's address in X-Forwarded-For: addresses
 	// or networks. Nobody may when empty.
 	TrustedProxies []string
+	// Bounds of the server; its zero value has the documented ones.
+	Bounds Bounds
 	// MetricsApart leaves /metrics out; serve Server.Metrics somewhere else.
 	MetricsApart bool
 	// ConditionErrors counts conditions that failed while they were evaluated.

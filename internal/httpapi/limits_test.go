@@ -158,6 +158,13 @@ func TestServer_timeouts(t *testing.T) {
 	if got != "5s 10s 30s 1m0s" {
 		t.Errorf("got %s", got)
 	}
+	ours := httpapi.Bounds{Head: 8192, ReadHeader: 1, Read: 2, Write: 3, Idle: 4}
+	bounded, err := httpapi.NewServer(httpapi.Options{Bounds: ours})
+	h.must(err)
+	s = httpapi.HTTP(bounded)
+	if got := fmt.Sprint(s.MaxHeaderBytes, s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout); got != "4096 1ns 2ns 3ns 4ns" {
+		t.Errorf("bounds that were set: got %s", got)
+	}
 }
 
 // TestServer_stopsGracefully: what has begun is finished, and /readyz says that
