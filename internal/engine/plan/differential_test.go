@@ -58,7 +58,8 @@ func compare(c randomCase, n *count) string {
 			name = info.Name
 		}
 	}
-	for _, values := range c.requests {
+	wanted := make([]verdict, len(c.requests))
+	for i, values := range c.requests {
 		want, ok := within(10*time.Second, func() verdict { return askStock(stock.enforcer, c.set, slices.Clone(values)) })
 		if !ok {
 			return "stock hangs at a question"
@@ -68,10 +69,15 @@ func compare(c randomCase, n *count) string {
 			// questions; only a fresh one is the reference.
 			stock.enforcer, _ = newStock(c.options)
 		}
-		got := askOurs(ours, c.options.Rules, c.set, values)
+		wanted[i] = want
 		n.note(name, want)
-		if got != want {
+		if got := askOurs(ours, c.options.Rules, c.set, values); got != want {
 			return sprint("plan ", name, "\nrequest ", values, "\ngot  ", got, "\nwant ", want)
+		}
+	}
+	for i, values := range slices.Backward(c.requests) { // questions must leave no trace
+		if got := askOurs(ours, c.options.Rules, c.set, values); got != wanted[i] {
+			return sprint("plan ", name, ", asked again\nrequest ", values, "\ngot  ", got, "\nwant ", wanted[i])
 		}
 	}
 	return ""

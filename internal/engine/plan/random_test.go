@@ -285,6 +285,9 @@ func (r *random) rules(model string) []access.Rule {
 	if r.chance(10) {
 		n = 40 + r.IntN(60)
 	}
+	if r.chance(1) {
+		n = 500 // enough for an index of patterns to pay
+	}
 	for range n {
 		var values []string
 		for _, field := range definition {

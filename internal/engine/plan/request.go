@@ -135,8 +135,8 @@ func (q *question) reach(t *linkedTo) *numbers {
 	if !m.known {
 		m.known = true
 		m.roles.clear()
-		q.sources = append(q.sources[:0], t.roles.sources(t.domain.both(q, nil), q.sources)...)
-		t.roles.reach(&m.roles, t.member.id(q, nil), q.sources, q.now())
+		from := t.roles.sources(t.domain.both(q, nil), &q.sources)
+		t.roles.reach(&m.roles, t.member.id(q, nil), from, q.now())
 	}
 	return &m.roles
 }

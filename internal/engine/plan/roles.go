@@ -182,24 +182,24 @@ func (m *roles) matching(pattern uint32, known map[uint32]bool) []uint32 {
 	return found
 }
 
-// sources gives where the links of a domain come from, in room if it must be
-// computed.
-func (m *roles) sources(domain word, room []source) []source {
+// sources gives where the links of a domain come from. Room is for those that
+// must be computed; the others are shared and must not be written to.
+func (m *roles) sources(domain word, room *[]source) []source {
+	found := (*room)[:0]
 	if !m.domained {
-		return append(room[:0], source{undomained, math.MaxUint32})
-	}
-	if known, ok := m.domains[domain.id]; ok && domain.id != unknown {
+		found = append(found, source{undomained, math.MaxUint32})
+	} else if known := m.domains[domain.id]; known != nil {
 		return known
 	}
-	room = room[:0]
 	for _, pattern := range m.domainPatterns {
 		if m.domainMatches(domain.text, pattern) {
 			for _, s := range m.domains[pattern] {
-				room = join(room, s)
+				found = join(found, s)
 			}
 		}
 	}
-	return room
+	*room = found
+	return found
 }
 
 // reach collects a name and all roles it has, over at most ten links, where no
@@ -242,14 +242,13 @@ func (m *roles) linked(q *question, member, role, domain word) bool {
 		return true
 	}
 	if m.roleFunction != "" {
-		return m.linkedByPattern(member, role, m.sources(domain, nil))
+		return m.linkedByPattern(member, role, m.sources(domain, &q.sources))
 	}
 	if member.id == unknown || role.id == unknown {
 		return false
 	}
 	q.reached.clear()
-	q.sources = m.sources(domain, q.sources)
-	m.reach(&q.reached, member.id, q.sources, q.now())
+	m.reach(&q.reached, member.id, m.sources(domain, &q.sources), q.now())
 	return q.reached.has(role.id)
 }
 

@@ -149,6 +149,9 @@ func firstLine(err error) string {
 	if line == "" {
 		return "error"
 	}
+	if _, cause, ok := strings.Cut(line, "error parsing regexp: "); ok {
+		return "panic: " + cause // MustCompile words it differently from Compile
+	}
 	return line
 }
 
