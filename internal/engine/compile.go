@@ -41,6 +41,9 @@ func compile(f access.Facts, o Options) (*Snapshot, error) {
 	c.chains()
 	c.nearSuperuser()
 	s.members = sync.OnceValue(s.reverse)
+	s.grants = sync.OnceValue(s.grantsBySection)
+	s.menuOrder = sync.OnceValue(s.sortedSections)
+	s.subjectOrder = sync.OnceValue(s.sortedSubjects)
 	return s, nil
 }
 

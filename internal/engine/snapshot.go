@@ -40,10 +40,13 @@ type Snapshot struct {
 	superuser    uint32   // number of the reserved role, 0 where nothing names it
 	rules        runs[rule]
 	links        runs[link]
-	validity     []access.Validity   // 0 is always
-	conditions   []*Condition        // 0 is none
-	lines        []access.Rule       // in policy order
-	members      func() runs[uint32] // by number of the name, made when first wanted
+	validity     []access.Validity    // 0 is always
+	conditions   []*Condition         // 0 is none
+	lines        []access.Rule        // in policy order
+	members      func() runs[uint32]  // by number of the name, made when first wanted
+	grants       func() runs[granted] // by number of the section, likewise
+	menuOrder    func() []uint32      // sections as searches list them, likewise
+	subjectOrder func() []uint32      // subjects as searches list them, likewise
 	scratches    sync.Pool
 	failures     atomic.Uint64
 }

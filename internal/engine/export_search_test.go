@@ -1,0 +1,37 @@
+package engine
+
+import "slices"
+
+// SearchMutations break the ways in which a search finds candidates. Decisions
+// stay as they are.
+var SearchMutations = map[string]func(*Snapshot){
+	"members forgotten": func(s *Snapshot) {
+		m := s.reverse()
+		for i := range m.entries {
+			m.entries[i] = 0
+		}
+		s.members = func() runs[uint32] { return m }
+	},
+	"grants above forgotten": func(s *Snapshot) {
+		g := s.grantsBySection()
+		r := runs[granted]{starts: slices.Clone(g.starts)}
+		clear(r.starts)
+		root := s.sections.id("T")
+		if root != 0 {
+			r.entries = g.of(root)
+			for i := int(root) + 1; i < len(r.starts); i++ {
+				r.starts[i] = number(len(r.entries))
+			}
+		}
+		s.grants = func() runs[granted] { return r }
+	},
+	"order lost": func(s *Snapshot) {
+		all := s.sortedSubjects()
+		slices.Reverse(all)
+		s.subjectOrder = func() []uint32 { return all }
+	},
+	"somebody forgotten": func(s *Snapshot) {
+		all := s.sortedSubjects()
+		s.subjectOrder = func() []uint32 { return all[:len(all)-1] }
+	},
+}
