@@ -24,10 +24,10 @@ func (c *cli) checkCommand() *cobra.Command {
 SUBJECT is user:ID, app:CODE or anonymous. ACTION is a name, several joined by
 commas (all must be allowed), or a sum of rights such as 10. A denial is an
 answer: the exit code is 0 unless --exit-code is given, then it is 1.`,
-		Example: `  bailiwick check user:operator-1 show Calls.Queue --files policies/call-center
-  bailiwick check user:operator-1 show,update Calls.Queue --server http://127.0.0.1:8080 --tenant call-center
-  bailiwick check anonymous show Store.Products --scope store:eu-1 --context ip=10.0.0.1 --files policies/web-to-print
-  bailiwick check --raw alice data1 read --files policies/plain`,
+		Example: `  bailiwick check user:operator-1 show Calls.Queue --scope team:sales --files policies/call-center
+  bailiwick check user:operator-1 show,update Calls.Card --scope team:sales --server http://127.0.0.1:8080 --tenant call-center
+  bailiwick check anonymous show Storefront.Products --scope store:cards --context ip=10.0.0.1 --files policies/web-to-print
+  bailiwick check --raw alice data1 read --files my-casbin-policy`,
 		Args: between(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request, err := q.request(args)

@@ -21,7 +21,7 @@ type cli struct {
 func (c *cli) root() *cobra.Command {
 	root := group("bailiwick", "Answers access questions and keeps the policies behind them",
 		`  bailiwick serve --dev
-  bailiwick check user:operator-1 show Calls.Queue --files policies/call-center
+  bailiwick check user:operator-1 show Calls.Queue --scope team:sales --files policies/call-center
   bailiwick policy test policies/call-center`)
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

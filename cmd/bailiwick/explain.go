@@ -21,8 +21,8 @@ func (c *cli) explainCommand() *cobra.Command {
 gate that it passed or failed, the deciding rule and where it was written, the
 memberships that lead to it, the rules that lost, and for a denial for want of a
 grant the smallest grants that would turn it.`,
-		Example: `  bailiwick explain user:operator-1 delete Calls.Queue --files policies/call-center
-  bailiwick explain user:operator-1 show Calls.Queue --server http://127.0.0.1:8080 --tenant call-center -o json`,
+		Example: `  bailiwick explain user:operator-1 delete Calls.Queue --scope team:sales --files policies/call-center
+  bailiwick explain user:operator-1 show Calls.Queue --scope team:sales --server http://127.0.0.1:8080 --tenant call-center -o json`,
 		Args: between(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request, err := q.request(args)
@@ -100,6 +100,6 @@ func writeGrants(w io.Writer, grants []api.Grant) {
 		if scope == "" {
 			scope = "*"
 		}
-		fmt.Fprintf(w, "    %s on %s in %s\n", strings.Join(g.Rights, ", "), g.Section, scope)
+		fmt.Fprintf(w, "    %s: %s on %s in %s\n", g.To, strings.Join(g.Rights, ", "), g.Section, scope)
 	}
 }

@@ -63,7 +63,7 @@ var owners = map[string][]string{
 	"github.com/maypok86/otter":      {"internal/cache", "internal/engine"},
 	"github.com/gin-gonic/gin":       {"internal/httpapi", "api/middleware", "scripts/bench"},
 	"github.com/prometheus/":         {"internal/httpapi"},
-	"go.yaml.in/yaml":                {"internal/bundle", "internal/config"},
+	"go.yaml.in/yaml":                {"internal/bundle", "internal/config", "internal/engine/plan"},
 	"github.com/spf13/cobra":         {"cmd/bailiwick"},
 	"golang.org/x/text":              {"internal/access"},
 }

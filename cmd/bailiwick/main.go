@@ -14,19 +14,24 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
+// grace is how long further signals change nothing: some tools that end a
+// program send two at once.
+const grace = 2 * time.Second
+
 // run is the whole program: it runs one command and gives its exit code. The
 // first interrupt or termination signal ends ctx, so that commands can finish
-// what they are at; the second kills the process as usual.
+// what they are at; one that comes later than grace kills the process as usual.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(grace, stop) })
 
 	c := &cli{in: stdin, out: stdout, err: stderr}
 	root := c.root()

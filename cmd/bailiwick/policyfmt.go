@@ -30,7 +30,7 @@ func (c *cli) policyFmtCommand() *cobra.Command {
 changed. With --check nothing is written, and the exit code is 1 when a file is
 not in its canonical form.`,
 		Example: `  bailiwick policy fmt policies/call-center
-  bailiwick policy fmt policies/call-center/roles/agent.yaml
+  bailiwick policy fmt policies/call-center/roles/call-handling.yaml
   bailiwick policy fmt --check policies/*`,
 		Args: between(1, -1),
 		RunE: func(_ *cobra.Command, paths []string) error {

@@ -104,7 +104,7 @@ Go on in another terminal:
 
   export BAILIWICK_SERVER=%[1]s BAILIWICK_API_KEY=%[2]s
   bailiwick explain %[4]s %[5]s %[6]s --scope %[7]s
-  bailiwick check user:operator-1 show Calls.Queue --tenant call-center
+  bailiwick check user:operator-1 show Calls.Queue --scope team:sales --tenant call-center
   bailiwick policy load policies/default --tenant default --reason 'my first change'
 
 %[1]s/docs describes the API. Ctrl-C ends this trial and removes what it stored.
