@@ -46,7 +46,10 @@ var shapes = []shape{
 			}
 			return rules
 		},
-		func(n int) []any { i := n / 22; return []any{fmt.Sprint("user", i*10+1), fmt.Sprint("data", i/10), "read"} },
+		func(n int) []any {
+			i := n / 22
+			return []any{fmt.Sprint("user", i*10+1), fmt.Sprint("data", i/10), "read"}
+		},
 		2_000_000,
 	},
 	{
@@ -121,13 +124,13 @@ func BenchmarkEnforce(b *testing.B) {
 				if n >= s.slow || (n > 20_000 && os.Getenv("BAILIWICK_SOAK") == "") {
 					b.Skip("it would take stock Casbin too long")
 				}
-				e, err := newStock(o)
+				e, err := plan.NewStock(o)
 				if err != nil {
 					b.Fatal(err)
 				}
 				for b.Loop() {
-					if ok, err := e.Enforce(allowed...); err != nil || !ok {
-						b.Fatal(ok, err)
+					if a, err := e.Enforce("", allowed); err != nil || !a.Allowed {
+						b.Fatal(a, err)
 					}
 				}
 			})

@@ -322,7 +322,7 @@ func (s *parsedModel) sets() map[string]parts {
 	for _, letter := range []string{"r", "p", "e", "m"} {
 		for key := range s.model[letter] {
 			suffix := strings.TrimPrefix(key, letter)
-			all[suffix] = parts{s.or("r", suffix), s.or("p", suffix), s.or("e", suffix), s.or("m", suffix)}
+			all[suffix] = s.partsOf(suffix)
 		}
 	}
 	for suffix, p := range all {
@@ -331,6 +331,10 @@ func (s *parsedModel) sets() map[string]parts {
 		}
 	}
 	return all
+}
+
+func (s *parsedModel) partsOf(suffix string) parts {
+	return parts{s.or("r", suffix), s.or("p", suffix), s.or("e", suffix), s.or("m", suffix)}
 }
 
 func (s *parsedModel) or(letter, suffix string) string {
