@@ -34,6 +34,7 @@ func (c *cli) root() *cobra.Command {
 		c.checkCommand(),
 		c.explainCommand(),
 		c.policyCommand(),
+		c.casbinCommand(),
 		c.tenantCommand(),
 		c.apikeyCommand(),
 		c.migrateCommand(),

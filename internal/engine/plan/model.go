@@ -23,8 +23,8 @@ const (
 	maxModelLine = 4000     // Casbin silently cuts longer lines in two at 4096
 )
 
-// modelFile is where people write models, for the places of mistakes in them.
-const modelFile = "model.conf"
+// ModelFile stands for the model in the places of mistakes: it came as a text.
+const ModelFile = "model.conf"
 
 // sections are the names of a model's sections by their first letters.
 var sections = map[string]string{
@@ -80,7 +80,7 @@ func readModel(text string) (s *parsedModel, err error) {
 
 func modelProblem(line int, code, hint, format string, args ...any) access.Problems {
 	return access.Problems{{
-		Origin: access.Origin{File: modelFile, Line: line}, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint,
+		Origin: access.Origin{File: ModelFile, Line: line}, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint,
 	}}
 }
 
