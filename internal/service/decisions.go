@@ -19,17 +19,19 @@ type Decider interface {
 	Decide(ctx context.Context, tenant string, r *access.Request) (access.Decision, error)
 	DecideAll(ctx context.Context, tenant string, rs []access.Request) ([]access.Decision, error)
 	Explain(ctx context.Context, tenant string, r *access.Request) (access.Explanation, error)
+	Searcher
 }
 
 // Decisions answers questions of callers.
 type Decisions struct {
 	decider Decider
 	state   *Follower
+	pages   *pages
 }
 
 // NewDecisions answers from the decider as long as the follower is fresh.
 func NewDecisions(d Decider, f *Follower) *Decisions {
-	return &Decisions{decider: d, state: f}
+	return &Decisions{decider: d, state: f, pages: newPages()}
 }
 
 // Check answers one question. A denial is an answer; an error means that there
