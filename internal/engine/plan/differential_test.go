@@ -63,6 +63,9 @@ func compare(c randomCase, n *count) string {
 		if !ok {
 			return "stock hangs at a question"
 		}
+		if got := ask(ours, c.options.Rules, c.set, values); strings.Contains(got.err, "must not be a list") && !got.allowed {
+			want = got // stock Casbin makes several arguments of a list; we refuse it
+		}
 		wanted[i] = want
 		n.note(name, want)
 		if got := ask(ours, c.options.Rules, c.set, values); got != want {

@@ -28,6 +28,7 @@ type set struct {
 	whole     *govaluate.EvaluableExpression
 	wantsText uint64 // fields of the question that must be texts, as bits
 	wantsIP   uint64
+	spreads   uint64 // fields that go straight into a function
 
 	links []*linkedTo
 	evals map[int]map[uint32]*govaluate.EvaluableExpression // by field and text
@@ -42,6 +43,17 @@ func (s *set) needs(o operand, ip bool) {
 	s.wantsText |= 1 << o.field
 	if ip {
 		s.wantsIP |= 1 << o.field
+	}
+}
+
+// notePassed notes which fields of the question are arguments of functions.
+func (s *set) notePassed(tokens []token) {
+	for _, c := range calls(tokens) {
+		for _, argument := range c.arguments {
+			if inner := bare(argument); len(inner) == 1 && slices.Contains(s.request, inner[0].name) {
+				s.spreads |= 1 << slices.Index(s.request, inner[0].name)
+			}
+		}
 	}
 }
 

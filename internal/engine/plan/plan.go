@@ -302,6 +302,7 @@ func (c *compiler) functionNames(eval bool) []string {
 
 // check finds what would make stock Casbin err at every question.
 func (c *compiler) check(s *set, tokens []token) string {
+	s.notePassed(tokens)
 	for _, t := range tokens {
 		if (t.Kind == govaluate.VARIABLE || t.Kind == govaluate.ACCESSOR) && !slices.Contains(s.request, t.name) && !slices.Contains(s.policy.tokens, t.name) {
 			return fmt.Sprintf("there is no field or function %s", dotted(t.name))

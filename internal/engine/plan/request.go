@@ -99,7 +99,12 @@ func (q *question) ask(s *set, values []any) error {
 			w = word{s.world.names.find(text), text}
 		} else {
 			var err error
-			if v, err = settle(v, maxDepth); err != nil {
+			if _, list := v.([]any); list && s.spreads&(1<<i) != 0 {
+				err = errors.New("must not be a list: Casbin would spread it over the arguments of a function")
+			} else {
+				v, err = settle(v, maxDepth)
+			}
+			if err != nil {
 				return access.Invalid("request."+s.request[i][len(s.parts.r)+1:], "%s", err)
 			}
 		}

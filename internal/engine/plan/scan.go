@@ -164,17 +164,17 @@ func (q *question) evaluate(field int) (any, error) {
 	return x.Eval(q)
 }
 
-// links gives the role definitions as functions, for calls that are not plain
+// linkFunctions gives the role definitions as functions, for calls that are not plain
 // enough to be terms. Like stock Casbin's they panic at what is no text.
 func (w *world) linkFunctions() map[string]govaluate.ExpressionFunction {
 	table := map[string]govaluate.ExpressionFunction{}
 	for key, m := range w.roles {
 		table[key] = func(args ...any) (any, error) {
+			if m.conditional && len(args) > 2+b2i(m.domained) {
+				return nil, errors.New(key + " is given a list, and Casbin would not heed its conditions")
+			}
 			texts := make([]word, max(3, len(args)))
 			for i, a := range args {
-				if m.conditional && i > 2 {
-					break
-				}
 				text := a.(string)
 				texts[i] = word{w.names.find(text), text}
 			}
@@ -187,17 +187,6 @@ func (w *world) linkFunctions() map[string]govaluate.ExpressionFunction {
 		}
 	}
 	return table
-}
-
-// isEval tells whether a matcher calls eval at all, by the letters of its text,
-// as stock Casbin does.
-func isEval(tokens []token) bool {
-	for _, t := range tokens {
-		if t.Kind == govaluate.FUNCTION && t.name == "eval" {
-			return true
-		}
-	}
-	return false
 }
 
 // shown shortens a text for a message.

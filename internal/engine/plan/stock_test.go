@@ -45,6 +45,8 @@ func class(err error) string {
 	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	switch {
+	case strings.Contains(line, "must not be a list"):
+		return line
 	case errors.Is(err, access.ErrInvalid), strings.HasPrefix(line, "invalid request size"):
 		return "invalid request size"
 	case line == "":
