@@ -95,6 +95,7 @@ func sample() api.Request {
 func writeTrial(w io.Writer, r readyAnswer) {
 	q := sample()
 	body, _ := json.Marshal(q) // texts only
+	// The program is named as it was called, so that the lines work when pasted.
 	fmt.Fprintf(w, `
 Ask a question. The answer is yes:
 
@@ -103,10 +104,10 @@ Ask a question. The answer is yes:
 Go on in another terminal:
 
   export BAILIWICK_SERVER=%[1]s BAILIWICK_API_KEY=%[2]s
-  bailiwick explain %[4]s %[5]s %[6]s --scope %[7]s
-  bailiwick check user:operator-1 show Calls.Queue --scope team:sales --tenant call-center
-  bailiwick policy load policies/default --tenant default --reason 'my first change'
+  %[8]s explain %[4]s %[5]s %[6]s --scope %[7]s
+  %[8]s check user:operator-1 show Calls.Queue --scope team:sales --tenant call-center
+  %[8]s policy load policies/default --tenant default --reason 'my first change'
 
 %[1]s/docs describes the API. Ctrl-C ends this trial and removes what it stored.
-`, r.URL, r.APIKey, body, q.Subject, q.Action.Names[0], q.Section, q.Scope)
+`, r.URL, r.APIKey, body, q.Subject, q.Action.Names[0], q.Section, q.Scope, os.Args[0])
 }
