@@ -3,7 +3,7 @@ package api
 import "strings"
 
 // Problem is an error answer: a problem document of RFC 9457.
-type Problem struct {
+type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 	// A reference into the documentation, by Code.
 	Type  string `json:"type"`
 	Title string `json:"title"`

@@ -86,15 +86,17 @@ func (c *call) evaluations() error {
 		return err
 	}
 	answers = cut(answers, list.semantic)
-	out := append(c.in.out[:0], `{"evaluations":[`...)
+	out := c.in.out[:0]
+	out = append(out, `{"evaluations":[`...)
 	for i := range answers {
 		if i > 0 {
 			out = append(out, ',')
 		}
 		out = appendEvaluation(out, &answers[i])
 	}
-	c.in.out = append(out, "]}"...)
-	return c.answer(200, c.in.out)
+	out = append(out, "]}"...)
+	c.in.out = out // grown, and kept for the next request
+	return c.answer(200, out)
 }
 
 // cut ends a list of answers behind the one that settled it.
@@ -254,8 +256,11 @@ func complete(w *api.Evaluation) error {
 		return access.Invalid("resource", "is required")
 	}
 	for _, part := range []struct{ field, value string }{
-		{"subject.type", w.Subject.Type}, {"subject.id", w.Subject.ID}, {"action.name", w.Action.Name},
-		{"resource.type", w.Resource.Type}, {"resource.id", w.Resource.ID},
+		{"subject.type", w.Subject.Type},
+		{"subject.id", w.Subject.ID},
+		{"action.name", w.Action.Name},
+		{"resource.type", w.Resource.Type},
+		{"resource.id", w.Resource.ID},
 	} {
 		if part.value == "" {
 			return access.Invalid(part.field, "is required")
@@ -360,6 +365,8 @@ func (c *call) authzenConfiguration() error {
 		PolicyDecisionPoint:       base,
 		AccessEvaluationEndpoint:  base + "/access/v1/evaluation",
 		AccessEvaluationsEndpoint: base + "/access/v1/evaluations",
+		SearchSubjectEndpoint:     base + "/access/v1/search/subject",
+		SearchActionEndpoint:      base + "/access/v1/search/action",
 	})
 }
 

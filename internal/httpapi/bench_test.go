@@ -19,7 +19,7 @@ const benchBody = `{"subject":"user:alice","action":"show","section":"System.Ord
 
 // quiet is what a server in production logs at: no line per question.
 func quiet(o *httpapi.Options) {
-	o.Log = slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	o.Log = slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo})) //nolint:sloglint // a level that is on, at its real cost
 }
 
 // BenchmarkEnforce is one question through the whole door and the engine,

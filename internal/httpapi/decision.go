@@ -59,15 +59,17 @@ func (c *call) enforceBatch() error {
 	if err != nil {
 		return err
 	}
-	out := append(c.in.out[:0], `{"decisions":[`...)
+	out := c.in.out[:0]
+	out = append(out, `{"decisions":[`...)
 	for i := range answers {
 		if i > 0 {
 			out = append(out, ',')
 		}
 		out = c.in.appendDecision(out, c.tenant, &answers[i])
 	}
-	c.in.out = append(out, "]}"...)
-	return c.answer(200, c.in.out)
+	out = append(out, "]}"...)
+	c.in.out = out // grown, and kept for the next request
+	return c.answer(200, out)
 }
 
 func tooMany(field string) error {

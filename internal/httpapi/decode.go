@@ -433,7 +433,7 @@ func (r *reader) number() (any, error) {
 		return nil, err
 	}
 	f, err := parseFloat(raw)
-	if err != nil || math.Abs(f) >= maxExact && bytes.IndexAny(raw, ".eE") < 0 {
+	if err != nil || math.Abs(f) >= maxExact && !bytes.ContainsAny(raw, ".eE") {
 		return nil, strict("the number " + shorten(raw) + " cannot be held exactly; write it as a string")
 	}
 	return f, nil
@@ -446,7 +446,8 @@ func (r *reader) skip() error {
 		return r.object("", &names{}, nil)
 	case '[':
 		return r.list("", func(int) error { return r.skip() })
+	default:
+		_, err := r.dec.ReadToken()
+		return err
 	}
-	_, err := r.dec.ReadToken()
-	return err
 }

@@ -28,27 +28,29 @@ var (
 
 // request reads a question in our own form.
 func (r *reader) request(to *api.Request) error {
-	return r.object("", &requestNames, func(name string) error {
-		switch name {
-		case "subject":
-			return r.text(name, &to.Subject)
-		case "action":
-			return r.actions(name, &to.Action)
-		case "section":
-			return r.text(name, &to.Section)
-		case "scope":
-			return r.text(name, &to.Scope)
-		case "resource":
-			return r.resource(name, to)
-		case "subject_attributes":
-			return r.attributes(name, &to.SubjectAttributes)
-		case "action_attributes":
-			return r.attributes(name, &to.ActionAttributes)
-		case "context":
-			return r.attributes(name, &to.Context)
-		}
-		return r.positional(name, &to.Request)
-	})
+	return r.object("", &requestNames, func(name string) error { return r.requestMember(name, to) })
+}
+
+func (r *reader) requestMember(name string, to *api.Request) error {
+	switch name {
+	case "subject":
+		return r.text(name, &to.Subject)
+	case "action":
+		return r.actions(name, &to.Action)
+	case "section":
+		return r.text(name, &to.Section)
+	case "scope":
+		return r.text(name, &to.Scope)
+	case "resource":
+		return r.resource(name, to)
+	case "subject_attributes":
+		return r.attributes(name, &to.SubjectAttributes)
+	case "action_attributes":
+		return r.attributes(name, &to.ActionAttributes)
+	case "context":
+		return r.attributes(name, &to.Context)
+	}
+	return r.positional(name, &to.Request)
 }
 
 func (r *reader) resource(field string, to *api.Request) error {
@@ -83,8 +85,9 @@ func (r *reader) actions(field string, to *api.Actions) error {
 			to.Names = []string{name}
 		}
 		return err
+	default:
+		return r.mismatch(field, "a name, an array of names or a sum of rights")
 	}
-	return r.mismatch(field, "a name, an array of names or a sum of rights")
 }
 
 func (r *reader) positional(field string, to *[]any) error {
@@ -112,6 +115,12 @@ func RequestOf(w *api.Request, ours bool) (access.Request, error) {
 	if err != nil {
 		return access.Request{}, err
 	}
+	return questionOf(w, subject, actions), nil
+}
+
+// questionOf puts a question together from what was read already and the rest
+// of its wire form.
+func questionOf(w *api.Request, subject access.Subject, actions []access.Action) access.Request {
 	r := access.Request{
 		Subject: subject, Actions: actions, Section: access.Section(w.Section), Scope: access.Scope(w.Scope),
 		SubjectAttributes: w.SubjectAttributes, ActionAttributes: w.ActionAttributes, Context: w.Context,
@@ -120,7 +129,7 @@ func RequestOf(w *api.Request, ours bool) (access.Request, error) {
 		r.Entity = access.Entity{Type: w.Resource.Type, ID: w.Resource.ID}
 		r.ResourceAttributes = w.Resource.Attributes
 	}
-	return r, nil
+	return r
 }
 
 // subjectOf is access.ParseSubject, except that a user's id is left to whoever

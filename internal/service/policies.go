@@ -30,7 +30,7 @@ type TestReport struct {
 }
 
 // TestsFailed is the error of a policy that does not keep its own expectations.
-type TestsFailed struct{ Report TestReport }
+type TestsFailed struct{ Report TestReport } //nolint:errname // it says what happened
 
 // Error counts the failures.
 func (e *TestsFailed) Error() string {
@@ -117,8 +117,10 @@ func (p *Policies) head(ctx context.Context, caller access.Caller, tenant string
 	case !ok:
 		return 0, caller.Require(access.KeyAdmin, access.AllTenants)
 	case o.Base != 0 && o.Base != access.AnyRevision && o.Base != head:
-		return head, &access.Error{Kind: access.ErrStale, Field: "base_revision",
-			Message: fmt.Sprintf("the policy was made for revision %d; the tenant is at %d", o.Base, head)}
+		return head, &access.Error{
+			Kind: access.ErrStale, Field: "base_revision",
+			Message: fmt.Sprintf("the policy was made for revision %d; the tenant is at %d", o.Base, head),
+		}
 	}
 	return head, nil
 }
