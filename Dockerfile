@@ -33,4 +33,6 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["/bailiwick", "healthcheck"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/bailiwick"]
-CMD ["serve"]
+# A new container has no policy yet and answers no to everything until one is
+# loaded; without the flag it would refuse to start.
+CMD ["serve", "--allow-empty"]
