@@ -1,5 +1,7 @@
 package plan
 
+import "github.com/casbin/casbin/v2/util"
+
 // Switches turn off single safety rules.
 var Switches = map[string]*bool{
 	"any arity":       &switches.anyArity,
@@ -10,3 +12,24 @@ var Switches = map[string]*bool{
 	"unsorted":        &switches.unsorted,
 	"empty denies":    &switches.emptyDenies,
 }
+
+// MatchPattern compares as the native plan does; ok is false for what is no
+// pattern.
+func MatchPattern(function, text, with string) (matched, ok bool) {
+	p, err := patterns{}.add(function, with)
+	switch {
+	case err != nil:
+		return false, false
+	case p != nil:
+		return p(text), true
+	case function == "keyMatch":
+		return util.KeyMatch(text, with), true
+	}
+	return matchPath(function, text, with), true
+}
+
+// Anchor is what the index makes of a pattern.
+func Anchor(function, with string) (prefix string, exact bool) { return anchor(function, with) }
+
+// Grouped tells whether keyMatch4 would fail with a pattern.
+func Grouped(with string) bool { return grouped(with) }

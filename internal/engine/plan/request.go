@@ -99,12 +99,7 @@ func (q *question) ask(s *set, values []any) error {
 			w = word{s.world.names.find(text), text}
 		} else {
 			var err error
-			if _, list := v.([]any); list && s.spreads&(1<<i) != 0 {
-				err = errors.New("must not be a list: Casbin would spread it over the arguments of a function")
-			} else {
-				v, err = settle(v, maxDepth)
-			}
-			if err != nil {
+			if v, err = s.settled(i, v); err != nil {
 				return access.Invalid("request."+s.request[i][len(s.parts.r)+1:], "%s", err)
 			}
 		}
@@ -165,6 +160,14 @@ func (q *question) conforms() bool {
 		}
 	}
 	return true
+}
+
+// settled makes a value that is no text ready for field i.
+func (s *set) settled(i int, v any) (any, error) {
+	if _, list := v.([]any); list && s.spreads&(1<<i) != 0 {
+		return nil, errors.New("must not be a list: Casbin would spread it over the arguments of a function")
+	}
+	return settle(v, maxDepth)
 }
 
 // settle refuses values on which the interpreter could call methods, turns whole
