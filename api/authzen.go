@@ -69,4 +69,64 @@ type AuthZENConfiguration struct {
 	PolicyDecisionPoint       string `json:"policy_decision_point"`
 	AccessEvaluationEndpoint  string `json:"access_evaluation_endpoint"`
 	AccessEvaluationsEndpoint string `json:"access_evaluations_endpoint"`
+	SearchSubjectEndpoint     string `json:"search_subject_endpoint"`
+	SearchActionEndpoint      string `json:"search_action_endpoint"`
+}
+
+// SubjectQuery asks by AuthZEN who may do something.
+type SubjectQuery struct {
+	// Only its type is looked at: which subjects are wanted.
+	Subject  *Entity `json:"subject"`
+	Action   *Verb   `json:"action"`
+	Resource *Entity `json:"resource"`
+	// What conditions see of the circumstances; its member scope is the scope of the question.
+	Context map[string]any `json:"context,omitempty"`
+	Page    *QueryPage     `json:"page,omitempty"`
+}
+
+// ActionQuery asks by AuthZEN what a subject may do with a resource.
+type ActionQuery struct {
+	Subject  *Entity `json:"subject"`
+	Resource *Entity `json:"resource"`
+	// What conditions see of the circumstances; its member scope is the scope of the question.
+	Context map[string]any `json:"context,omitempty"`
+}
+
+// QueryPage says which part of the results is wanted.
+type QueryPage struct {
+	// The next_token of the page before; all else must be as it was, except the limit.
+	Token string `json:"token,omitempty"`
+	// How many at once, 1 to 1000; 50 when left out.
+	Limit int `json:"limit,omitzero"`
+}
+
+// SubjectResults is one page of the answer to a SubjectQuery.
+type SubjectResults struct {
+	// In the order of their ids.
+	Results []EntityResult `json:"results"`
+	Page    NextPage       `json:"page"`
+}
+
+// ActionResults answers an ActionQuery, completely.
+type ActionResults struct {
+	// The standard actions in the order of their values, then declared ones by name.
+	Results []VerbResult `json:"results"`
+	Page    NextPage     `json:"page"`
+}
+
+// EntityResult is a subject that was found.
+type EntityResult struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+// VerbResult is an action that was found.
+type VerbResult struct {
+	Name string `json:"name"`
+}
+
+// NextPage tells how to go on.
+type NextPage struct {
+	// Empty at the end.
+	NextToken string `json:"next_token"`
 }

@@ -211,11 +211,14 @@ func TestAuthZEN_configuration(t *testing.T) {
 		got := decode[map[string]string](t, w)
 		want := map[string]string{
 			"policy_decision_point": base, "access_evaluation_endpoint": base + one, "access_evaluations_endpoint": base + many,
+			"search_subject_endpoint": base + "/access/v1/search/subject", "search_action_endpoint": base + "/access/v1/search/action",
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: got %v", path, got)
 		}
-		for _, endpoint := range []string{"access_evaluation_endpoint", "access_evaluations_endpoint"} {
+		for _, endpoint := range []string{
+			"access_evaluation_endpoint", "access_evaluations_endpoint", "search_subject_endpoint", "search_action_endpoint",
+		} {
 			path := strings.TrimPrefix(got[endpoint], "https://access.example.com")
 			if w := h.send(http.MethodPost, path, h.root, body(alice, read, rec1)); w.Code != 200 {
 				t.Errorf("%s is advertised and answers %d", path, w.Code)

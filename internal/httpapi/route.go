@@ -37,6 +37,9 @@ type route struct {
 	also               any    // another answer of the same status
 }
 
+// searchText is what holds for all searches.
+const searchText = "A search that cannot be finished in time is 503, never a part of the answer. Tenants with a Casbin model of their own can be asked but not searched."
+
 // routes is the API. Paths that only exist below /t/{tenant} do not exist.
 var routes = []route{
 	{
@@ -57,6 +60,25 @@ var routes = []route{
 		body: api.Request{}, answer: api.Explanation{},
 	},
 	{
+		method: http.MethodPost, path: "/v1/search/actions", everyTenant: true, need: access.KeyDecide,
+		serve: (*call).searchActions, tag: "Decisions", summary: "Find what a subject may do in one section",
+		text: "What is found is what would be allowed if everything were asked one by one. " + searchText,
+		body: api.ActionSearch{}, answer: api.FoundActions{},
+	},
+	{
+		method: http.MethodPost, path: "/v1/search/sections", everyTenant: true, need: access.KeyDecide,
+		serve: (*call).searchSections, tag: "Decisions", summary: "Find where a subject may do something",
+		text: "Without an action it gives everything that the subject may do anywhere, for instance for a menu. " + searchText,
+		body: api.SectionSearch{}, answer: api.FoundSections{},
+	},
+	{
+		method: http.MethodPost, path: "/v1/search/subjects", everyTenant: true, need: access.KeyRead,
+		serve: (*call).searchSubjects, tag: "Decisions", summary: "Find who may do something",
+		text: "Users, applications and anonymous, page by page, in the order of their bytes. It lists people, so a key that only decides does not do. " +
+			"A page token belongs to one search, one revision and the server process that gave it; after a change it is refused with 409 and the code stale, and the search begins again. " + searchText,
+		body: api.SubjectSearch{}, answer: api.FoundSubjects{},
+	},
+	{
 		method: http.MethodPost, path: "/access/v1/evaluation", everyTenant: true, need: access.KeyDecide, authzen: true, inMemory: true,
 		serve: (*call).evaluation, tag: "AuthZEN", summary: "Ask one question by OpenID AuthZEN 1.0",
 		body: api.Evaluation{}, answer: api.EvaluationAnswer{},
@@ -66,6 +88,17 @@ var routes = []route{
 		serve: (*call).evaluations, tag: "AuthZEN", summary: "Ask up to 100 questions by OpenID AuthZEN 1.0",
 		text: "Without a list it answers like /access/v1/evaluation. With deny_on_first_deny and permit_on_first_permit the answer ends with the decision that settled it.",
 		body: api.Evaluations{}, answer: api.EvaluationAnswers{}, also: api.EvaluationAnswer{},
+	},
+	{
+		method: http.MethodPost, path: "/access/v1/search/subject", everyTenant: true, need: access.KeyRead, authzen: true,
+		serve: (*call).querySubjects, tag: "AuthZEN", summary: "Find subjects by OpenID AuthZEN 1.0",
+		text: "Page tokens are those of /v1/search/subjects. " + searchText,
+		body: api.SubjectQuery{}, answer: api.SubjectResults{},
+	},
+	{
+		method: http.MethodPost, path: "/access/v1/search/action", everyTenant: true, need: access.KeyDecide, authzen: true,
+		serve: (*call).queryActions, tag: "AuthZEN", summary: "Find actions by OpenID AuthZEN 1.0",
+		text: searchText, body: api.ActionQuery{}, answer: api.ActionResults{},
 	},
 	{
 		method: http.MethodGet, path: "/.well-known/authzen-configuration", everyTenant: true,
