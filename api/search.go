@@ -110,7 +110,7 @@ func (c *Client) SearchSubjects(ctx context.Context, s SubjectSearch) (FoundSubj
 // something. The pages are of one revision: where it changes on the way, the
 // error is a *Problem with the code stale.
 func (c *Client) AllSubjects(ctx context.Context, s SubjectSearch) (FoundSubjects, error) {
-	var all FoundSubjects
+	all := FoundSubjects{Subjects: []string{}}
 	for {
 		page, err := c.SearchSubjects(ctx, s)
 		if err != nil {

@@ -33,6 +33,8 @@ func (c *cli) root() *cobra.Command {
 		c.serveCommand(),
 		c.checkCommand(),
 		c.explainCommand(),
+		c.whatCanCommand(),
+		c.whoCanCommand(),
 		c.policyCommand(),
 		c.casbinCommand(),
 		c.tenantCommand(),

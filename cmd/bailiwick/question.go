@@ -11,7 +11,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
-// question is what the words and flags of check and explain ask.
+// question is what the words and flags of commands that ask say.
 type question struct {
 	scope      string
 	resource   string
@@ -22,12 +22,16 @@ type question struct {
 }
 
 func (q *question) flags(f *pflag.FlagSet) {
+	q.searchFlags(f)
+	f.BoolVar(&q.raw, "raw", false, "the words are the request of the tenant's own Casbin model, in its order")
+}
+
+func (q *question) searchFlags(f *pflag.FlagSet) {
 	f.StringVar(&q.scope, "scope", "", "which entities, for instance store:eu-1; everywhere when left out")
 	f.StringVar(&q.resource, "resource", "", "the record it is about, as type:id, for conditions")
 	f.StringArrayVar(&q.attributes, "attr", nil, "attribute of the record: name=text, name:=JSON, or a JSON object; repeatable")
 	f.StringArrayVar(&q.subject, "subject-attr", nil, "attribute of the subject, written likewise; repeatable")
 	f.StringArrayVar(&q.context, "context", nil, "what conditions see as context, written likewise; repeatable")
-	f.BoolVar(&q.raw, "raw", false, "the words are the request of the tenant's own Casbin model, in its order")
 }
 
 // request reads the words SUBJECT ACTION SECTION, or with --raw any words.
@@ -38,18 +42,29 @@ func (q *question) request(words []string) (api.Request, error) {
 	if len(words) != 3 {
 		return api.Request{}, usage("write SUBJECT ACTION SECTION, for instance: user:operator-1 show Calls.Queue")
 	}
-	r := api.Request{Subject: words[0], Action: actions(words[1]), Section: words[2], Scope: q.scope}
-	var err error
-	if r.Context, err = values("--context", q.context); err != nil {
-		return r, err
+	around, err := q.circumstances()
+	if err != nil {
+		return api.Request{}, err
 	}
-	if r.SubjectAttributes, err = values("--subject-attr", q.subject); err != nil {
-		return r, err
-	}
-	if r.Resource, err = q.record(); err != nil {
-		return r, err
+	r := api.Request{
+		Subject: words[0], Action: actions(words[1]), Section: words[2], Scope: around.Scope,
+		Resource: around.Resource, SubjectAttributes: around.SubjectAttributes, Context: around.Context,
 	}
 	return r, wellFormed(r)
+}
+
+// circumstances is what the flags say.
+func (q *question) circumstances() (api.Circumstances, error) {
+	around := api.Circumstances{Scope: q.scope}
+	var err error
+	if around.Context, err = values("--context", q.context); err != nil {
+		return around, err
+	}
+	if around.SubjectAttributes, err = values("--subject-attr", q.subject); err != nil {
+		return around, err
+	}
+	around.Resource, err = q.record()
+	return around, err
 }
 
 func rawRequest(words []string) api.Request {
