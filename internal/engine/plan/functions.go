@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/casbin/casbin/v2/util"
 	"github.com/casbin/govaluate"
@@ -317,11 +318,17 @@ func anchor(function, text string) (prefix string, exact bool) {
 
 func run(function, text, whole string) (prefix string, exact bool) {
 	end := strings.IndexAny(text, meta[function])
+	if function == "keyMatch" && end >= 0 {
+		return text[:end], false
+	}
+	if function != "keyMatch" {
+		// To the others all bytes that are no text are one and the same sign.
+		if odd := strings.IndexRune(text, utf8.RuneError); odd >= 0 && (end < 0 || odd < end) {
+			end = odd
+		}
+	}
 	if end < 0 {
 		return text, true
-	}
-	if function == "keyMatch" {
-		return text[:end], false
 	}
 	if function != "globMatch" && strings.Contains(whole, "|") {
 		return "", false // the other side of it is not anchored

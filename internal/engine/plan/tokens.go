@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,6 +23,9 @@ func lex(text string, functions []string) (tokens []token, err error) {
 			err = fmt.Errorf("%.200v", p)
 		}
 	}()
+	if err := checkText(text); err != nil {
+		return nil, err
+	}
 	probes := make(map[string]govaluate.ExpressionFunction, len(functions))
 	for _, name := range functions {
 		probes[name] = func(...any) (any, error) { return name, nil }
@@ -34,6 +38,42 @@ func lex(text string, functions []string) (tokens []token, err error) {
 		tokens = append(tokens, token{t, nameOf(t)})
 	}
 	return tokens, nil
+}
+
+// checkText refuses texts on which the lexer only counts and the parser then
+// loses its way: ")(" is as good to it as "()". It also refuses backslashes
+// outside of quotes, with which names could contain any sign.
+func checkText(text string) error {
+	depth, quoted, bracketed, escaped := 0, false, false, false
+	for _, c := range text {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case quoted:
+			quoted = c != '\'' && c != '"'
+		case c == '\\':
+			return errors.New("there is a backslash outside of quotes")
+		case bracketed:
+			bracketed = c != ']'
+		case c == '\'' || c == '"':
+			quoted = true
+		case c == '[':
+			bracketed = true
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		}
+		if depth < 0 {
+			break
+		}
+	}
+	if depth != 0 || quoted || bracketed {
+		return errors.New("parentheses, brackets or quotes do not pair")
+	}
+	return nil
 }
 
 func nameOf(t govaluate.ExpressionToken) string {
@@ -91,7 +131,7 @@ func has(tokens []token, kind govaluate.TokenKind) bool {
 
 // bare takes off parentheses that enclose the whole.
 func bare(tokens []token) []token {
-	for len(tokens) > 2 && closing(tokens, 0) == len(tokens)-1 {
+	for len(tokens) > 1 && closing(tokens, 0) == len(tokens)-1 {
 		tokens = tokens[1 : len(tokens)-1]
 	}
 	return tokens
