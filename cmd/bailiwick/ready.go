@@ -32,7 +32,7 @@ func (c *cli) serveDev(ctx context.Context, s serving) (err error) {
 // firstSteps puts in place what a new embedded store needs to be used at all,
 // and gives the text of the key that it made, if any.
 func (c *cli) firstSteps(ctx context.Context, s serving, db *store.Store, h *house) (key string, err error) {
-	if s.config.Store.Driver != store.SQLite {
+	if s.config.Store.DriverName() != store.SQLite {
 		return "", nil
 	}
 	if s.dev {

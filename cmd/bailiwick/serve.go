@@ -169,7 +169,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, migrate
 	if err != nil {
 		return nil, err
 	}
-	if migrate || cfg.Store.Driver == store.SQLite {
+	if migrate || cfg.Store.DriverName() == store.SQLite {
 		err = db.Migrate(ctx)
 	} else {
 		err = db.Check(ctx)

@@ -85,7 +85,7 @@ func (c *cli) log(l config.Log) *slog.Logger {
 
 func storeOptions(cfg config.Config, log *slog.Logger) store.Options {
 	return store.Options{
-		Driver: cfg.Store.Driver, DSN: cfg.Store.DSN, Log: log,
+		Driver: cfg.Store.DriverName(), DSN: cfg.Store.DSN, Log: log,
 		MaxOpenConns: cfg.Store.MaxOpenConns, MaxIdleConns: cfg.Store.MaxIdleConns, MaxRules: cfg.Limits.Rules,
 	}
 }

@@ -356,6 +356,9 @@ func (c *checker) users() {
 				c.unknown(u.Origin, "licence", l, keys(c.licences))
 			}
 		}
+		if len(u.Groups) > MaxGroups {
+			c.add(u.Origin, "groups-too-many", "user %q is in %d groups, %d is the limit", u.ID, len(u.Groups), MaxGroups)
+		}
 		c.links(u.Groups, "group", c.groupSet)
 		c.links(u.Roles, "role", c.roleSet)
 		c.grants(u.Grants)

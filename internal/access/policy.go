@@ -17,6 +17,9 @@ const DefaultRoot Section = "System"
 // they are written.
 const MaxInheritance = 10
 
+// MaxGroups is how many groups a user may be in.
+const MaxGroups = 100
+
 // Policy is what security teams edit: everything that decides about access in
 // one tenant, and the accounts that are delivered with it.
 type Policy struct {

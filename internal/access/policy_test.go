@@ -227,6 +227,24 @@ func TestPolicy_inheritanceDepth(t *testing.T) {
 	}
 }
 
+func TestPolicy_groupsOfAUser(t *testing.T) {
+	member := func(n int) *access.Policy {
+		p := &access.Policy{Tenant: "many", Users: []access.User{{ID: "op"}}}
+		for i := range n {
+			code := fmt.Sprintf("g%03d", i)
+			p.Groups = append(p.Groups, access.Group{Code: code})
+			p.Users[0].Groups = append(p.Users[0].Groups, access.Link{To: code})
+		}
+		return p
+	}
+	if problems := member(100).Check(); len(problems) > 0 {
+		t.Errorf("100 groups must pass: %v", problems)
+	}
+	if problems := member(101).Check(); len(problems) != 1 || problems[0].Code != "groups-too-many" {
+		t.Errorf("101 groups must be refused: %v", problems)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	ps := access.Problems{
 		{Origin: access.Origin{File: "roles/a.yaml", Line: 3, Column: 5}, Code: "x", Message: "wrong", Hint: "did you mean right?"},

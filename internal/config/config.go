@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"time"
 )
@@ -43,7 +44,7 @@ type Server struct {
 
 // Store says where policies and history are kept.
 type Store struct {
-	Driver       string        `yaml:"driver" default:"sqlite" oneof:"sqlite|mysql" doc:"sqlite (one process, one file) or mysql (MySQL, MariaDB and what speaks their protocol; any number of replicas)."`
+	Driver       string        `yaml:"driver" default:"auto" oneof:"auto|sqlite|mysql" doc:"sqlite (one process, one file) or mysql (MySQL, MariaDB and what speaks their protocol; any number of replicas); auto goes by the DSN."`
 	DSN          string        `yaml:"dsn" default:"bailiwick.db" secret:"true" doc:"sqlite: path of the file. mysql: user:password@tcp(host:3306)/database."`
 	DSNFile      string        `yaml:"dsn_file" fills:"store.dsn" doc:"File that holds the DSN, for secrets that are mounted. Instead of dsn, not beside it."`
 	MaxOpenConns int           `yaml:"max_open_conns" default:"32" range:"1..10000" doc:"Most connections to the database at one time (mysql)."`
@@ -108,6 +109,21 @@ func (s Server) validate(wrong *Mistakes) {
 		}
 	}
 }
+
+// DriverName gives the driver, "sqlite" or "mysql". With auto, a DSN that names
+// a network and an address, as in user:password@tcp(host:3306)/database, is of
+// MySQL; a path of a file has no reason to look like that.
+func (s Store) DriverName() string {
+	switch {
+	case s.Driver != "auto":
+		return s.Driver
+	case networkDSN.MatchString(s.DSN):
+		return "mysql"
+	}
+	return "sqlite"
+}
+
+var networkDSN = regexp.MustCompile(`(^|@)(tcp|unix)\([^)]*\)/`)
 
 func (s Store) validate(wrong *Mistakes) {
 	switch {

@@ -120,6 +120,21 @@ func TestPrint_masksPasswords(t *testing.T) {
 	}
 }
 
+// One setting is enough to go to MySQL.
+func TestStore_driverName(t *testing.T) {
+	for dsn, want := range map[string]string{
+		"user:pw@tcp(db:3306)/bailiwick": "mysql", "user@unix(/run/mysqld.sock)/x": "mysql", "tcp(db)/x": "mysql",
+		"p@ss:w/rd@tcp(db)/x": "mysql", "bailiwick.db": "sqlite", "/data/a@tcp.db": "sqlite", "notcp(1)/x.db": "sqlite",
+	} {
+		if got := (config.Store{Driver: "auto", DSN: dsn}).DriverName(); got != want {
+			t.Errorf("%s: %s", dsn, got)
+		}
+		if got := (config.Store{Driver: "sqlite", DSN: dsn}).DriverName(); got != "sqlite" {
+			t.Errorf("%s: what was said is %s", dsn, got)
+		}
+	}
+}
+
 func TestLoad_precedence(t *testing.T) {
 	const file = "server: {listen: 'file:1', idle_timeout: 1s}\nlog: {level: warn}\n"
 	env := []string{"BAILIWICK_SERVER_LISTEN=env:2", "BAILIWICK_LOG_LEVEL=debug", "PATH=/bin"}
@@ -282,7 +297,7 @@ func TestLoad_mistakes(t *testing.T) {
 		"stale limit too large":  {file: "store: {stale_after: 1h1s}", want: "store.stale_after: 1h0m1s is outside 1s to 1h"},
 		"stale before poll":      {file: "store: {stale_after: 1s, poll_interval: 1s}", want: "store.stale_after: 1s must be longer than store.poll_interval"},
 		"unknown level":          {file: "log: {level: loud}", want: `log.level: "loud" is not one of debug, info, warn, error`},
-		"unknown driver":         {file: "store: {driver: postgres}", want: "store.driver: \"postgres\" is not one of sqlite, mysql"},
+		"unknown driver":         {file: "store: {driver: postgres}", want: "store.driver: \"postgres\" is not one of auto, sqlite, mysql"},
 		"mysql without DSN":      {file: "store: {driver: mysql}", want: "store.dsn: is required when store.driver is mysql"},
 		"empty DSN":              {file: "store: {dsn: ''}", want: "store.dsn: is required"},
 		"missing secret file":    {file: "store: {dsn_file: /does/not/exist}", want: "store.dsn_file: open /does/not/exist"},

@@ -22,7 +22,7 @@ func (c Config) Print(redacted bool) string {
 	printSections(&w, c, func(k Key) string {
 		v := k.in(&c)
 		if redacted && k.Secret {
-			return strconv.Quote(maskDSN(c.Store.Driver, v.String()))
+			return strconv.Quote(maskDSN(c.Store.DriverName(), v.String()))
 		}
 		return scalar(v)
 	}, false)
