@@ -1,6 +1,32 @@
 package engine
 
-import "slices"
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// Candidates gives those whom a search for subjects asks about.
+func (s *Snapshot) Candidates(r access.Request) ([]access.Subject, error) {
+	r.Subject = access.Anonymous
+	sc := s.scratch()
+	defer sc.end()
+	if err := sc.begin(&r, noTime); err != nil {
+		return nil, err
+	}
+	marked, err := sc.candidates(&patience{ctx: context.Background()})
+	var all []access.Subject
+	for _, name := range s.subjectOrder() {
+		if marked[name] {
+			all = append(all, s.names.names[name])
+		}
+	}
+	return all, err
+}
+
+var noTime time.Time
 
 // SearchMutations break the ways in which a search finds candidates. Decisions
 // stay as they are.

@@ -240,6 +240,56 @@ func TestSearch_after(t *testing.T) {
 	}
 }
 
+// TestSearch_superuser: who passes the superuser's gate is found even where no
+// rule stands behind it.
+func TestSearch_superuser(t *testing.T) {
+	p := access.Policy{
+		Tenant: "t", Catalogue: []access.Application{{Code: "a", Sections: []access.SectionEntry{{Path: "T"}}}},
+		Users: []access.User{{ID: "1", Roles: []access.Link{{To: access.SuperuserRole}}}, {ID: "2"}},
+	}
+	facts := p.Facts()
+	facts.Rules = slices.DeleteFunc(slices.Clone(facts.Rules), func(r access.Rule) bool { return r.Type == "p" })
+	s, err := engine.Compile(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	search := access.SubjectSearch{Request: access.Request{Section: "T", Actions: []access.Action{"show"}}, Most: 10}
+	got, err := s.Subjects(t.Context(), &search, clock)
+	if err != nil || fmt.Sprint(got.Subjects) != "[user:1]" {
+		t.Errorf("found %v, %v", got.Subjects, err)
+	}
+}
+
+// TestSearch_candidates: nobody is asked about whom no grant could help, and
+// everybody is whom one may help later.
+func TestSearch_candidates(t *testing.T) {
+	grant := func(g access.Grant) []access.Grant { return []access.Grant{g} }
+	p := access.Policy{
+		Tenant: "t", Scopes: []access.ScopeNode{{Scope: "store:a"}, {Scope: "store:b"}},
+		Catalogue: []access.Application{{Code: "a", Sections: []access.SectionEntry{{Path: "T"}, {Path: "T.A"}, {Path: "U"}}}},
+		Users: []access.User{
+			{ID: "above", Grants: grant(access.Grant{Section: "T", Rights: access.Show})},
+			{ID: "denied", Grants: grant(access.Grant{Section: "T.A", Rights: access.Show, Effect: access.Deny})},
+			{ID: "elsewhere", Grants: grant(access.Grant{Section: "T.A", Rights: access.Show, Scope: "store:b"})},
+			{ID: "here", Grants: grant(access.Grant{Section: "T.A", Rights: access.Show, Scope: "store:a"})},
+			{ID: "inherits", Grants: grant(access.Grant{Section: "T", Rights: access.Show | access.Inherit})},
+			{ID: "later", Grants: grant(access.Grant{Section: "T.A", Rights: access.Show, Validity: access.Validity{From: clock.Add(time.Hour)}})},
+			{ID: "nothing"},
+			{ID: "other", Grants: grant(access.Grant{Section: "U", Rights: access.Show})},
+			{ID: "super", Roles: []access.Link{{To: access.SuperuserRole}}},
+			{ID: "update", Grants: grant(access.Grant{Section: "T.A", Rights: access.Update})},
+		},
+	}
+	s, err := engine.Compile(p.Facts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Candidates(access.Request{Section: "T.A", Actions: []access.Action{"show"}, Scope: "store:a"})
+	if want := "[user:here user:inherits user:later user:super]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("got %v, %v; want %s", got, err, want)
+	}
+}
+
 // TestSearch_validUntil: until then nothing that was found changes, and it is
 // not later than that of any answer for one of the sections.
 func TestSearch_validUntil(t *testing.T) {

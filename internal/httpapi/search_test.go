@@ -35,8 +35,10 @@ func TestSearch_native(t *testing.T) {
 		"everywhere":                {"actions", `{"subject":"user:alice","section":"System.Orders"}`, `{"actions":[]`},
 		"unknown section":           {"actions", `{"subject":"user:alice","section":"Record"}`, `{"actions":[]`},
 		"unknown subject":           {"actions", `{"subject":"user:carol","section":"record"}`, `{"actions":[]`},
-		"menu": {"sections", `{"subject":"user:alice","scope":"store:eu-1"}`,
-			`{"sections":[{"section":"System.Orders","actions":["show","update"]},{"section":"record","actions":["read","write"]}]`},
+		"menu": {
+			"sections", `{"subject":"user:alice","scope":"store:eu-1"}`,
+			`{"sections":[{"section":"System.Orders","actions":["show","update"]},{"section":"record","actions":["read","write"]}]`,
+		},
 		"sections by action":       {"sections", `{"subject":"user:alice","scope":"store:eu-1","action":"show"}`, `{"sections":[{"section":"System.Orders","actions":["show"]}]`},
 		"sections by actions":      {"sections", `{"subject":"user:alice","scope":"store:eu-1","action":["show","delete"]}`, `{"sections":[]`},
 		"sections by a sum":        {"sections", `{"subject":"user:alice","scope":"store:eu-1","action":10}`, `{"sections":[{"section":"System.Orders","actions":["show","update"]}]`},
