@@ -166,6 +166,9 @@ func TestEnforce_error(t *testing.T) {
 // TestEnforce_allocatesNothing where the plan is native, and the memory kept for
 // a rule is bounded.
 func TestEnforce_allocatesNothing(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
 	for _, s := range shapes {
 		const n = 20_000
 		o := plan.Options{Model: s.model, Rules: s.rules(n)}
@@ -202,7 +205,7 @@ func TestEnforce_keepsNothingAboutQuestions(t *testing.T) {
 	}
 	before := heap()
 	n := 1_000_000
-	if testing.Short() {
+	if raced || testing.Short() {
 		n = 100_000
 	}
 	for i := range n {
