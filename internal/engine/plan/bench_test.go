@@ -108,6 +108,7 @@ func BenchmarkEnforce(b *testing.B) {
 				e, size := measured(b, o)
 				ask := func(values []any, want bool) func(*testing.B) {
 					return func(b *testing.B) {
+						b.Helper()
 						b.ReportAllocs()
 						for b.Loop() {
 							if a, err := e.Enforce("", values); err != nil || a.Allowed != want {

@@ -224,7 +224,7 @@ func (d *reader) operand(tokens []token) (operand, bool) {
 	if len(tokens) != 1 {
 		return operand{}, false
 	}
-	switch t := tokens[0]; t.Kind {
+	switch t := tokens[0]; t.Kind { //nolint:exhaustive // all others are no operands
 	case govaluate.VARIABLE:
 		if i := slices.Index(d.set.request, t.name); i >= 0 {
 			return operand{kind: ofRequest, field: i}, true
@@ -262,6 +262,7 @@ func (o operand) id(q *question, row []uint32) uint32 {
 		return q.words[o.field].id
 	case ofRule:
 		return row[o.field]
+	case literal:
 	}
 	return o.word.id
 }
@@ -273,6 +274,7 @@ func (o operand) string(q *question, row []uint32) string {
 		return q.words[o.field].text
 	case ofRule:
 		return q.set.world.names.texts[row[o.field]]
+	case literal:
 	}
 	return o.word.text
 }
@@ -286,6 +288,7 @@ func (o operand) any(q *question, row []uint32) any {
 		return q.values[o.field]
 	case ofRule:
 		return q.set.world.names.texts[row[o.field]]
+	case literal:
 	}
 	return o.value
 }

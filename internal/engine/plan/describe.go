@@ -81,7 +81,7 @@ func written(tokens []token) string {
 	var b strings.Builder
 	for i, t := range tokens {
 		text := fmt.Sprint(t.Value)
-		switch t.Kind {
+		switch t.Kind { //nolint:exhaustive // the others are as they are written
 		case govaluate.FUNCTION:
 			text = t.name
 		case govaluate.VARIABLE:

@@ -34,10 +34,10 @@ var builtins = map[string]govaluate.ExpressionFunction{
 	"regexMatch": util.RegexMatchFunc, "ipMatch": util.IPMatchFunc, "globMatch": util.GlobMatchFunc,
 }
 
-// expressions are the functions that make a regular expression of their second
-// argument. A question must not choose it: it could match everything, and
-// Casbin would remember each one for ever.
-var expressions = []string{"keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5", "keyGet2", "keyGet3", "regexMatch"}
+// expressions are the functions that make a program of their second argument, a
+// regular expression or a glob. A question must not choose it: it could match
+// everything, take long, and Casbin would remember some of them for ever.
+var expressions = []string{"keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5", "keyGet2", "keyGet3", "regexMatch", "globMatch"}
 
 // matching are the functions that can compare names of roles and domains.
 var matching = []string{"keyMatch", "keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5", "regexMatch", "globMatch"}

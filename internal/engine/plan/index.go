@@ -208,7 +208,7 @@ func (t *table) build(n *names, p *policy) {
 		for j := range t.lookups {
 			h = mix(h, t.lookups[j].key(n, p.row(i)[t.lookups[j].field]))
 		}
-		hashes[i] = uint32(h) & uint32(buckets-1)
+		hashes[i] = t.bucket(h)
 		t.starts[hashes[i]+1]++
 	}
 	for i := range buckets {
@@ -220,6 +220,11 @@ func (t *table) build(n *names, p *policy) {
 		t.rows[next[h]] = uint32(i)
 		next[h]++
 	}
+}
+
+// bucket is where the rules of a hash are.
+func (t *table) bucket(h uint64) uint32 {
+	return uint32(h) & uint32(len(t.starts)-2) //nolint:gosec // any bits will do, and there are fewer than 2^32 rules
 }
 
 // crowd is how many rules share a bucket with a rule, on average.
@@ -276,9 +281,8 @@ func (t *table) find(q *question) bool {
 		}
 		q.combine()
 	}
-	mask := uint32(len(t.starts) - 2)
 	for _, h := range q.hashes {
-		bucket := uint32(h) & mask
+		bucket := t.bucket(h)
 		q.rows = append(q.rows, t.rows[t.starts[bucket]:t.starts[bucket+1]]...)
 	}
 	return true

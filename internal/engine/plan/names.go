@@ -30,7 +30,7 @@ func fill(s []uint32, v uint32) {
 // slot finds where a text stands in the table, or the free place for it.
 func (n *names) slot(text string) int {
 	mask := len(n.table) - 1
-	for at := int(maphash.String(n.seed, text)) & mask; ; at = (at + 1) & mask {
+	for at := int(maphash.String(n.seed, text)) & mask; ; at = (at + 1) & mask { //nolint:gosec // any bits will do
 		if id := n.table[at]; id == unknown || n.texts[id] == text {
 			return at
 		}
@@ -46,7 +46,7 @@ func (n *names) add(text string) uint32 {
 	if n.table[at] != unknown {
 		return n.table[at]
 	}
-	id := uint32(len(n.texts))
+	id := uint32(len(n.texts)) //nolint:gosec // maxRules keeps it small
 	n.table[at] = id
 	n.texts = append(n.texts, text)
 	if 2*len(n.texts) > len(n.table) {

@@ -118,6 +118,9 @@ func (e *Engine) Enforce(set string, values []any) (a Answer, err error) {
 	return s.decide(q)
 }
 
+// maxRules is what rules can be numbered with, at sixty-four fields each.
+const maxRules = 1 << 25
+
 // compiler makes an engine of a model and rules.
 type compiler struct {
 	source   *parsedModel
@@ -132,6 +135,9 @@ func (c *compiler) compile() (*Engine, error) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
+	if n := len(c.options.Rules); n > maxRules {
+		return nil, modelProblem(0, "rules-many", "", "there are %d rules; %d is the limit", n, maxRules)
+	}
 	c.loader = newLoader(c.source, c.world.names, c.options.Rules)
 	c.loader.load()
 	if len(c.loader.problems) > 0 {
@@ -144,8 +150,8 @@ func (c *compiler) compile() (*Engine, error) {
 	for name, p := range c.source.sets() {
 		e.sets[name] = c.set(name, p)
 	}
-	if problems := append(c.problems, c.loader.problems...); len(problems) > 0 {
-		return nil, problems
+	if c.problems = append(c.problems, c.loader.problems...); len(c.problems) > 0 {
+		return nil, c.problems
 	}
 	e.questions.New = func() any { return &question{clock: c.world.clock} }
 	return e, nil
@@ -205,8 +211,8 @@ func (c *compiler) linkAll() {
 			m.spans = map[uint32]span{}
 		}
 		for line, i := range c.loader.links[key] {
-			if c.soundLink(m, int(i)) {
-				c.link(m, uint32(line), int(i), len(a.Tokens))
+			if c.soundLink(m, i) {
+				c.link(m, uint32(line), i, len(a.Tokens))
 			}
 		}
 		if len(c.loader.problems) == 0 {
@@ -380,7 +386,7 @@ func (c *compiler) checkPattern(s *set, function string, tokens []token, rows []
 			return fmt.Errorf("%q is no pattern for %s: %s", o.word.text, function, shown(err.Error()))
 		}
 	case !name && slices.Contains(expressions, function) && !isPattern(tokens):
-		return fmt.Errorf("%s takes a regular expression from elsewhere than a field of a rule or a text", function)
+		return fmt.Errorf("%s takes its pattern from elsewhere than a field of a rule or a text", function)
 	}
 	return nil
 }

@@ -51,8 +51,8 @@ type loader struct {
 	model    model.Model
 	rules    []access.Rule
 	policies map[string]*policy
-	links    map[string][]int32 // by role definition, where they stand among the rules
-	seen     map[string]int32   // the rule by what Casbin takes for its identity
+	links    map[string][]int // by role definition, where they stand among the rules
+	seen     map[string]int   // the rule by what Casbin takes for its identity
 	problems access.Problems
 }
 
@@ -62,7 +62,7 @@ const maxProblems = 100
 func newLoader(s *parsedModel, n *names, rules []access.Rule) *loader {
 	l := &loader{
 		names: n, model: s.model, rules: rules, policies: map[string]*policy{},
-		links: map[string][]int32{}, seen: make(map[string]int32, len(rules)),
+		links: map[string][]int{}, seen: make(map[string]int, len(rules)),
 	}
 	count := map[string]int{}
 	for _, r := range rules {
@@ -143,7 +143,7 @@ func (l *loader) repeated(i int) bool {
 	identity := r.Type + ":" + strings.Join(r.Values, ",")
 	first, ok := l.seen[identity]
 	if !ok {
-		l.seen[identity] = int32(i)
+		l.seen[identity] = i
 		return false
 	}
 	if !slices.Equal(l.rules[first].Values, r.Values) {
@@ -155,7 +155,7 @@ func (l *loader) repeated(i int) bool {
 func (l *loader) take(i int) {
 	r := &l.rules[i]
 	if r.Type[0] == 'g' {
-		l.links[r.Type] = append(l.links[r.Type], int32(i))
+		l.links[r.Type] = append(l.links[r.Type], i)
 		return
 	}
 	p := l.policies[r.Type]
@@ -169,7 +169,7 @@ func (l *loader) take(i int) {
 			p.outcomes = append(p.outcomes, l.outcome(i, value))
 		}
 	}
-	p.rules = append(p.rules, int32(i))
+	p.rules = append(p.rules, int32(i)) //nolint:gosec // maxRules keeps it small
 }
 
 func (l *loader) outcome(rule int, eft string) outcome {

@@ -166,7 +166,7 @@ func (r *random) atom(depth int) string {
 	case 4:
 		return fmt.Sprintf("(%s == %s || %s == '*')", r.r(a), r.p(a), r.p(a))
 	case 5:
-		return fmt.Sprintf("%s == %q", pick(r, r.r(a), r.p(a)), r.name())
+		return fmt.Sprintf("%s == '%s'", pick(r, r.r(a), r.p(a)), r.plainName())
 	case 6, 7:
 		return fmt.Sprintf("%s(%s, %s)", pick(r, "keyMatch", "keyMatch", "keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5", "regexMatch", "globMatch"), r.r(a), r.p(a))
 	case 8, 9, 10:
@@ -180,11 +180,11 @@ func (r *random) atom(depth int) string {
 	case 14:
 		return r.compound(depth)
 	case 15:
-		return pick(r, r.r(a)+" == "+r.r(b), r.p(a)+" == "+r.p(b), r.p(a)+" != '"+r.name()+"'")
+		return pick(r, r.r(a)+" == "+r.r(b), r.p(a)+" == "+r.p(b), r.p(a)+" != '"+r.plainName()+"'")
 	case 16:
-		return pick(r, "true", "false", "1 == 1", "'a' != 'b'")
+		return pick(r, "true", "false", "1 == 1", "'a' != 'b'", "'group_x' != "+r.r(a))
 	}
-	return r.wildAtom(depth, a, b)
+	return r.wildAtom(a, b)
 }
 
 func (r *random) compound(depth int) string {
@@ -195,7 +195,7 @@ func (r *random) compound(depth int) string {
 	return pick(r, "!("+x+")", "("+x+" || "+y+")", "("+x+" && "+y+")", "!("+x+" && "+y+")")
 }
 
-func (r *random) wildAtom(depth int, a, b string) string {
+func (r *random) wildAtom(a, b string) string {
 	switch r.IntN(14) {
 	case 0:
 		if r.eval {
@@ -203,11 +203,11 @@ func (r *random) wildAtom(depth int, a, b string) string {
 		}
 		return r.r(a) + ".Age > 18"
 	case 1:
-		return fmt.Sprintf("%s.%s == %q", r.r(a), pick(r, "Age", "Name", "Inner.Name", "Missing"), r.name())
+		return fmt.Sprintf("%s.%s == %q", r.r(a), pick(r, "Age", "Name", "Inner.Name", "Missing"), r.plainName())
 	case 2:
 		return fmt.Sprintf("(%s == %s ? true : %s)", r.r(a), r.p(b), r.atom(0))
 	case 3:
-		return fmt.Sprintf("%s in ('alice', '/a', %q)", pick(r, r.r(a), r.p(a)), r.name())
+		return fmt.Sprintf("%s in ('alice', '/a', %q)", pick(r, r.r(a), r.p(a)), r.plainName())
 	case 4:
 		return fmt.Sprintf("%s %s %s", pick(r, r.r(a), r.p(a)), pick(r, "<", ">", ">=", "<="), pick(r, "5", "'b'", r.p(b)))
 	case 5:
@@ -215,11 +215,11 @@ func (r *random) wildAtom(depth int, a, b string) string {
 	case 6:
 		return fmt.Sprintf("%s =~ %s", r.r(a), pick(r, r.p(a), "'^a'"))
 	case 7:
-		return r.r(a) // true only if the question has a bool there
+		return pick(r, r.r(a), r.r(a), "1", "0") // true only if the question has a bool there
 	case 8:
 		return fmt.Sprintf("%s(%s, %s, 'id') == %q", pick(r, "keyGet2", "keyGet3"), r.r(a), r.p(a), pick(r, "1", "x", ""))
 	case 9:
-		return fmt.Sprintf("%s(%s, %s)", pick(r, "keyMatch", "globMatch", "ipMatch"), r.p(a), r.r(b))
+		return fmt.Sprintf("%s(%s, %s)", pick(r, "keyMatch", "keyMatch", "ipMatch"), r.p(a), r.r(b))
 	case 10:
 		return fmt.Sprintf("%s == %s", r.r(a), pick(r, "5", "true", "5.5", "'5'"))
 	case 11:
@@ -242,8 +242,16 @@ func (r *random) link() string {
 		pick(r, r.r("dom"), r.r("dom"), r.p("dom"), "'d1'"))
 }
 
-// name is a text that fits more than one kind of field.
+// name is a text that fits more than one kind of field, plainName one without
+// odd bytes.
+func (r *random) plainName() string {
+	return pick(r, "alice", "bob", "admin", "staff", "d1", "/a", "/a/b", "read", "*", "10.0.0.1")
+}
+
 func (r *random) name() string {
+	if r.chance(5) {
+		return pick(r, "é", "\xff", "\xfe", "\ufffd", "a\nb", "")
+	}
 	return pick(r, "alice", "bob", "admin", "staff", "d1", "d2", "/a", "/a/b", "read", "*", "10.0.0.1", "10.0.0.2")
 }
 
@@ -267,6 +275,9 @@ func (r *random) value(field string) string {
 	}
 	switch field {
 	case "sub":
+		if r.chance(5) {
+			return pick(r, "é", "\xff", "\xfe", "\ufffd", "a\nb", "")
+		}
 		return pick(r, "alice", "bob", "carl", "admin", "staff", "root", "boss")
 	case "dom":
 		return pick(r, "d1", "d2", "d3", "d1/x", "*", "d*")

@@ -53,7 +53,7 @@ const undomained = unknown - 1
 
 // add takes the link of one line. Lines must come in order.
 func (m *roles) add(line uint32, values []string) {
-	domain := uint32(undomained)
+	domain := undomained
 	if m.domained {
 		domain = m.names.add(values[2])
 	}

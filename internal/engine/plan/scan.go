@@ -121,7 +121,9 @@ const (
 	linked         = 'g'
 )
 
-func coded(what byte, n int) string { return string([]byte{what, byte(n)}) }
+func coded(what byte, n int) string {
+	return string([]byte{what, byte(n)}) //nolint:gosec // there are at most 64 of each
+}
 
 // Get gives the interpreter the value of a variable.
 func (q *question) Get(name string) (any, error) {
@@ -148,7 +150,7 @@ func (q *question) Get(name string) (any, error) {
 			return q.cell(i), nil
 		}
 	}
-	return nil, errors.New("No parameter '" + name + "' found.") //nolint:revive,staticcheck // as Casbin words it
+	return nil, errors.New("No parameter '" + name + "' found.")
 }
 
 func (q *question) cell(field int) string {

@@ -29,7 +29,7 @@ type hierarchy struct {
 func (l *loader) sortBySubject() {
 	h := &hierarchy{below: map[string][]string{}, member: map[string]bool{}, line: map[string]int{}, depth: map[string]int{}, unsure: map[string]bool{}}
 	for _, i := range l.links["g"] {
-		h.link(int(i), l.rules[i].Values)
+		h.link(i, l.rules[i].Values)
 	}
 	if name := h.circle(); name != "" {
 		l.problem(h.line[name], "link-circle", "", "inheritance runs in a circle here, and Casbin's order by subject would never end")

@@ -144,7 +144,7 @@ func closing(tokens []token, i int) int {
 	}
 	depth := 0
 	for j := i; j < len(tokens); j++ {
-		switch tokens[j].Kind {
+		switch tokens[j].Kind { //nolint:exhaustive // only parentheses count
 		case govaluate.CLAUSE:
 			depth++
 		case govaluate.CLAUSE_CLOSE:
