@@ -307,16 +307,16 @@ func anchor(function, text string) (prefix string, exact bool) {
 		if !strings.HasPrefix(text, "^") {
 			return "", false
 		}
-		prefix, _ = run(function, text[1:], text)
+		prefix, _ = leading(function, text[1:], text)
 		return prefix, false
 	case "keyMatch5":
-		prefix, _ = run(function, text, text) // with a query it matches more than itself
+		prefix, _ = leading(function, text, text) // with a query it matches more than itself
 		return prefix, false
 	}
-	return run(function, text, text)
+	return leading(function, text, text)
 }
 
-func run(function, text, whole string) (prefix string, exact bool) {
+func leading(function, text, whole string) (prefix string, exact bool) {
 	end := strings.IndexAny(text, meta[function])
 	if function == "keyMatch" && end >= 0 {
 		return text[:end], false

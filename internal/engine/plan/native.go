@@ -1,190 +1,185 @@
 package plan
 
 import (
+	"reflect"
 	"slices"
 
-	"github.com/casbin/govaluate"
+	"github.com/casbin/casbin/v2/util"
 )
 
-// set is one matcher with the definitions it goes with, ready to answer.
-type set struct {
-	name    string
-	parts   parts
-	world   *world
-	request []string // "r_sub", "r_obj"
-	policy  *policy
-	effect  effect
-
-	reads     bool // goes through the rules at all
-	evaluates bool // calls eval()
-
-	// The plan: index narrows down the rules, filter is what all of them must
-	// satisfy, rest is left to the interpreter. Each is nil if there is none.
-	index  *index
-	filter term
-	rest   *govaluate.EvaluableExpression
-
-	// For questions that do not conform, the whole matcher.
-	whole     *govaluate.EvaluableExpression
-	wantsText uint64 // fields of the question that must be texts, as bits
-	wantsIP   uint64
-	spreads   uint64 // fields that go straight into a function
-
-	links []*linkedTo
-	evals map[int]map[uint32]*govaluate.EvaluableExpression // by field and text
-	info  Info
+// term is a total expression over a question and a rule.
+type term interface {
+	holds(q *question, row []uint32) bool
 }
 
-// needs notes what a question must give for the terms to be total.
-func (s *set) needs(o operand, ip bool) {
+// operand is a value in an expression: a field of the question or of the rule,
+// or a literal.
+type operand struct {
+	kind  kind
+	field int
+	word  word // of a literal that is a text
+	value any  // of a literal
+}
+
+type kind uint8
+
+const (
+	literal kind = iota
+	ofRequest
+	ofRule
+)
+
+// text tells whether the operand is a text, as far as that is known beforehand.
+func (o operand) text() bool {
+	_, text := o.value.(string)
+	return text || o.kind != literal
+}
+
+// isText tells whether the operand is a text in this question.
+func (o operand) isText(q *question) bool {
 	if o.kind != ofRequest {
-		return
+		return o.text()
 	}
-	s.wantsText |= 1 << o.field
-	if ip {
-		s.wantsIP |= 1 << o.field
-	}
+	_, text := q.values[o.field].(string)
+	return text
 }
 
-// notePassed notes which fields of the question are arguments of functions.
-func (s *set) notePassed(tokens []token) {
-	for _, c := range calls(tokens) {
-		for _, argument := range c.arguments {
-			if inner := bare(argument); len(inner) == 1 && slices.Contains(s.request, inner[0].name) {
-				s.spreads |= 1 << slices.Index(s.request, inner[0].name)
-			}
-		}
+// id is the number of the operand's text: unknown also for what is no text.
+func (o operand) id(q *question, row []uint32) uint32 {
+	switch o.kind {
+	case ofRequest:
+		return q.words[o.field].id
+	case ofRule:
+		return row[o.field]
+	case literal:
 	}
+	return o.word.id
 }
 
-// link makes a term of a call of a role definition.
-func (s *set) link(m *roles, args []operand) *linkedTo {
-	t := &linkedTo{roles: m, member: args[0], role: args[1], slot: len(s.links)}
-	t.domain = operand{word: word{s.world.names.find(""), ""}, value: ""}
-	if len(args) == 3 {
-		t.domain = args[2]
+// string gives the operand's text.
+func (o operand) string(q *question, row []uint32) string {
+	switch o.kind {
+	case ofRequest:
+		return q.words[o.field].text
+	case ofRule:
+		return q.set.world.names.texts[row[o.field]]
+	case literal:
 	}
-	for _, a := range args {
-		s.needs(a, false)
-	}
-	s.links = append(s.links, t)
-	return t
+	return o.word.text
 }
 
-// compiled gives the patterns in a field of the rules.
-func (s *set) compiled(function string, field int) map[uint32]pattern {
-	byNumber := map[uint32]pattern{}
-	for i := range s.policy.len() {
-		id := s.policy.row(i)[field]
-		if p, _ := s.world.patterns.add(function, s.world.names.texts[id]); p != nil {
-			byNumber[id] = p
-		}
+func (o operand) both(q *question, row []uint32) word { return word{o.id(q, row), o.string(q, row)} }
+
+// any gives the operand's value as the interpreter sees it.
+func (o operand) any(q *question, row []uint32) any {
+	switch o.kind {
+	case ofRequest:
+		return q.values[o.field]
+	case ofRule:
+		return q.set.world.names.texts[row[o.field]]
+	case literal:
 	}
-	return byNumber
+	return o.value
 }
 
-// plan chooses how to answer.
-func (s *set) plan(tokens []token) error {
-	d := &reader{s}
-	branches := d.branches(tokens)
-	var err error
-	if s.whole, err = build(s.coded(tokens, false), s.world.functions); err != nil {
-		return err
-	}
-	left := s.left(branches, tokens)
-	if left != nil {
-		if s.rest, err = build(s.coded(left, true), s.world.functions); err != nil {
-			return err
+type truth bool
+
+func (t truth) holds(*question, []uint32) bool { return bool(t) }
+
+type not struct{ term }
+
+func (t not) holds(q *question, row []uint32) bool { return !t.term.holds(q, row) }
+
+type every []term
+
+func (t every) holds(q *question, row []uint32) bool {
+	for _, x := range t {
+		if !x.holds(q, row) {
+			return false
 		}
 	}
-	s.filter = filterOf(branches)
-	s.index = s.newIndex(branches)
-	s.info = s.describe(branches, left)
-	return nil
+	return true
 }
 
-// left is what the interpreter must still be asked once the filter holds. Behind
-// a prefix that holds stock Casbin has "true && ..." before it.
-func (s *set) left(branches []branch, tokens []token) []token {
-	if !slices.ContainsFunc(branches, func(b branch) bool { return len(b.rest) > 0 }) {
-		return nil
+type some []term
+
+func (t some) holds(q *question, row []uint32) bool {
+	for _, x := range t {
+		if x.holds(q, row) {
+			return true
+		}
 	}
-	if len(branches) > 1 || len(branches[0].prefix) == 0 {
-		return tokens
-	}
-	left := []token{boolean(true)}
-	for _, conjunct := range branches[0].rest {
-		left = append(append(left, conjunction()), conjunct...)
-	}
-	return left
+	return false
 }
 
-// filterOf is true of every rule that can match.
-func filterOf(branches []branch) term {
-	var alternatives some
-	for _, b := range branches {
-		if len(b.prefix) == 0 {
-			return nil
-		}
-		alternatives = append(alternatives, every(b.prefix))
-	}
-	if len(alternatives) == 1 {
-		return alternatives[0]
-	}
-	return alternatives
+// equalField compares a field of the question with one of the rule. What is not
+// a text has no number that any rule has, and equals none.
+type equalField struct {
+	request, rule int
+	negated       bool
 }
 
-// newIndex makes an index if every branch narrows down the rules.
-func (s *set) newIndex(branches []branch) *index {
-	if !s.reads {
-		return nil
-	}
-	x := &index{}
-	for _, b := range branches {
-		t, ok := newTable(s.world.names, s.policy, b)
-		if !ok {
-			return nil
-		}
-		x.tables = append(x.tables, t)
-	}
-	return x
+func (t equalField) holds(q *question, row []uint32) bool {
+	return (q.words[t.request].id == row[t.rule]) != t.negated
 }
 
-// coded makes the tokens ready for the interpreter: variables are numbers, and
-// so are calls that need to know the rule or the question.
-func (s *set) coded(tokens []token, links bool) []token {
-	d := &reader{s}
-	out := replace(tokens, func(c call) (string, bool) {
-		if c.function == "eval" {
-			return coded(evaluated, slices.Index(s.policy.tokens, c.arguments[0][0].name)), true
-		}
-		m := s.world.roles[c.function]
-		if !links || m == nil || len(s.links) >= 64 {
-			return "", false
-		}
-		args := make([]operand, len(c.arguments))
-		for i, tokens := range c.arguments {
-			var ok bool
-			if args[i], ok = d.operand(tokens); !ok || !args[i].text() {
-				return "", false
-			}
-		}
-		if len(args) < 2 || len(args) > 3 {
-			return "", false
-		}
-		return coded(linked, s.link(m, args).slot), true
-	})
-	for i, t := range out {
-		if t.Kind != govaluate.VARIABLE {
-			continue
-		}
-		if n := slices.Index(s.request, t.name); n >= 0 {
-			out[i] = variable(coded(fieldOfRequest, n))
-		} else if n := slices.Index(s.policy.tokens, t.name); n >= 0 {
-			out[i] = variable(coded(fieldOfRule, n))
-		}
+// equal compares any other two operands.
+type equal struct {
+	a, b    operand
+	negated bool
+}
+
+func (t equal) holds(q *question, row []uint32) bool {
+	if a, b := t.a.id(q, row), t.b.id(q, row); a != unknown && b != unknown {
+		return (a == b) != t.negated
 	}
-	return out
+	if t.a.isText(q) && t.b.isText(q) {
+		return (t.a.string(q, row) == t.b.string(q, row)) != t.negated
+	}
+	return reflect.DeepEqual(t.a.any(q, row), t.b.any(q, row)) != t.negated
+}
+
+// matches compares a text with a pattern.
+type matches struct {
+	function   string
+	text, with operand
+	names      *names
+	fixed      pattern            // of a literal; nil if it is matched as it stands
+	compiled   map[uint32]pattern // by the pattern's number, those that are not matched as they stand
+}
+
+func (t *matches) holds(q *question, row []uint32) bool {
+	text := t.text.string(q, row)
+	p := t.fixed
+	if t.with.kind == ofRule {
+		p = t.compiled[row[t.with.field]]
+	}
+	switch {
+	case p != nil:
+		return p(text)
+	case t.function == "keyMatch":
+		return util.KeyMatch(text, t.with.string(q, row))
+	}
+	return matchPath(t.function, text, t.with.string(q, row))
+}
+
+// linkedTo asks a role definition.
+type linkedTo struct {
+	roles                *roles
+	member, role, domain operand
+	slot                 int // where the question keeps who the member is, if no rule has a say in that
+}
+
+func (t *linkedTo) fixed() bool { return t.member.kind != ofRule && t.domain.kind != ofRule }
+
+func (t *linkedTo) holds(q *question, row []uint32) bool {
+	if t.roles.roleFunction != "" || !t.fixed() {
+		return t.roles.linked(q, t.member.both(q, row), t.role.both(q, row), t.domain.both(q, row))
+	}
+	if role := t.role.id(q, row); role != unknown {
+		return q.reach(t).has(role)
+	}
+	return t.member.string(q, row) == t.role.string(q, row)
 }
 
 // readsRule tells whether a rule has a say in a term.

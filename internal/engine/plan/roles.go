@@ -21,7 +21,9 @@ type word struct {
 type roles struct {
 	names    *names
 	domained bool
-	links    map[node][]edge
+	links    map[node][]edge // while loading
+	runs     map[node]run    // afterwards: where in edges the links of a name are
+	edges    []edge
 
 	// With a domain matching function a domain has the links of others too.
 	domainFunction string
@@ -44,6 +46,15 @@ type node struct{ domain, name uint32 }
 
 // edge is one link, and the line that made it.
 type edge struct{ role, line uint32 }
+
+// run is a piece of a list.
+type run struct{ start, length uint32 }
+
+// of gives the links of a name in a domain.
+func (m *roles) of(domain, name uint32) []edge {
+	r := m.runs[node{domain, name}]
+	return m.edges[r.start : r.start+r.length]
+}
 
 // source is a domain whose links another one has: those of lines before limit.
 type source struct{ domain, limit uint32 }
@@ -146,11 +157,21 @@ func (m *roles) matchNames(function, text, with string) bool {
 	return p(text)
 }
 
-// seal prepares what the role matching function needs, once all links are in.
+// seal is called once all links are in. It packs them, which takes half the
+// memory, and prepares what the role matching function needs.
 func (m *roles) seal() {
-	if m.roleFunction == "" {
-		return
+	if m.roleFunction != "" {
+		m.prepare()
 	}
+	m.runs = make(map[node]run, len(m.links))
+	for at, edges := range m.links {
+		m.runs[at] = run{uint32(len(m.edges)), uint32(len(edges))} //nolint:gosec // maxRules keeps it small
+		m.edges = append(m.edges, edges...)
+	}
+	m.edges, m.links = slices.Clip(m.edges), nil
+}
+
+func (m *roles) prepare() {
 	known, members, roles := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}
 	for at, edges := range m.links {
 		known[at.name], members[at.name] = true, true
@@ -214,7 +235,7 @@ func (m *roles) reach(into *numbers, name uint32, from []source, now time.Time) 
 		end := into.len()
 		for i := start; i < end; i++ {
 			for _, s := range from {
-				for _, e := range m.links[node{s.domain, into.at(i)}] {
+				for _, e := range m.of(s.domain, into.at(i)) {
 					if e.line < s.limit && m.holds(e, depth, now) {
 						into.add(e.role)
 					}
@@ -323,7 +344,7 @@ func (m *roles) stepsTo(w word, strange string, from []source) bool {
 
 // before gives the links of a name that a source has.
 func (m *roles) before(s source, name uint32) []edge {
-	edges := m.links[node{s.domain, name}]
+	edges := m.of(s.domain, name)
 	end := slices.IndexFunc(edges, func(e edge) bool { return e.line >= s.limit })
 	if end < 0 {
 		return edges

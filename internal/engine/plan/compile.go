@@ -1,0 +1,334 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/casbin/casbin/v2/util"
+	"github.com/casbin/govaluate"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// maxRules is what rules can be numbered with, at sixty-four fields each.
+const maxRules = 1 << 25
+
+// compiler makes an engine of a model and rules.
+type compiler struct {
+	source   *parsedModel
+	options  Options
+	world    *world
+	loader   *loader
+	problems access.Problems
+}
+
+func (c *compiler) compile() (*Engine, error) {
+	c.checkFunctions()
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	if n := len(c.options.Rules); n > maxRules {
+		return nil, modelProblem(0, "rules-many", "", "there are %d rules; %d is the limit", n, maxRules)
+	}
+	c.loader = newLoader(c.source, c.world.names, c.options.Rules)
+	c.loader.load()
+	if len(c.loader.problems) > 0 {
+		return nil, c.loader.problems
+	}
+	c.linkAll()
+	c.world.functions = c.world.patterns.functions()
+	maps.Copy(c.world.functions, c.world.linkFunctions())
+	e := &Engine{sets: map[string]*set{}}
+	for name, p := range c.source.sets() {
+		e.sets[name] = c.set(name, p)
+	}
+	if c.problems = append(c.problems, c.loader.problems...); len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	e.questions.New = func() any { return &question{clock: c.world.clock} }
+	return e, nil
+}
+
+func (c *compiler) problem(key, code, hint, format string, args ...any) {
+	c.problems = append(c.problems, c.source.problem(key, code, hint, format, args...)...)
+}
+
+// checkFunctions wants declarations to fit the role definitions.
+func (c *compiler) checkFunctions() {
+	f, g := c.options.Functions, c.source.model["g"]
+	for what, declared := range map[string]map[string]string{"roles": f.Roles, "domains": f.Domains, "conditions": f.Conditions} {
+		for key, name := range declared {
+			a := g[key]
+			allowed := matching
+			if what == "conditions" {
+				allowed = []string{"timeMatch", "none"}
+			}
+			switch {
+			case a == nil:
+				c.problem(key, "function-misplaced", "", "%s are declared for %s, which the model does not define", what, key)
+			case !slices.Contains(allowed, name):
+				c.problem(key, "function-unknown", "write one of: "+strings.Join(allowed, ", "), "there is no function %q for %s", name, what)
+			case what == "domains" && len(a.Tokens) < 3, what == "conditions" && len(a.ParamsTokens) == 0, what != "conditions" && len(a.ParamsTokens) > 0:
+				c.problem(key, "function-misplaced", "", "this role definition has no use for a function for %s", what)
+			}
+		}
+	}
+	for key, a := range g {
+		conditional := len(a.ParamsTokens) > 0
+		switch {
+		case conditional && f.Conditions[key] == "":
+			c.problem(key, "function-missing", "declare the condition timeMatch, or none", "without a declared condition Casbin would take every link as valid, whatever its parameters say")
+		case conditional && len(a.Tokens) > 2 && c.source.implicitDomains():
+			c.problem(key, "function-misplaced", "", "Casbin cannot load conditional links together with keyMatch(r.dom, p.dom) in the matcher")
+		case f.Conditions[key] == "timeMatch" && len(a.ParamsTokens) != 2:
+			c.problem(key, "function-misplaced", "", "timeMatch takes two parameters")
+		}
+	}
+}
+
+// linkAll builds the graphs of roles.
+func (c *compiler) linkAll() {
+	for key, a := range c.source.model["g"] {
+		m := &roles{
+			names: c.world.names, domained: len(a.Tokens) > 2, patterns: c.world.patterns,
+			links: map[node][]edge{}, domains: map[uint32][]source{},
+			roleFunction: c.options.Functions.Roles[key], domainFunction: c.options.Functions.Domains[key],
+			since: map[node]uint32{}, matches: map[uint32][]uint32{},
+			conditional: len(a.ParamsTokens) > 0,
+		}
+		if m.domained && m.domainFunction == "" && c.source.implicitDomains() {
+			m.domainFunction = "keyMatch"
+		}
+		if c.options.Functions.Conditions[key] == "timeMatch" {
+			m.spans = map[uint32]span{}
+		}
+		for line, i := range c.loader.links[key] {
+			if c.soundLink(m, i) {
+				c.link(m, uint32(line), i, len(a.Tokens))
+			}
+		}
+		if len(c.loader.problems) == 0 {
+			m.seal()
+		}
+		c.world.roles[key] = m
+	}
+}
+
+// soundLink wants names that serve as patterns to be patterns.
+func (c *compiler) soundLink(m *roles, rule int) bool {
+	before := len(c.loader.problems)
+	values := c.options.Rules[rule].Values
+	for i, v := range values[:min(len(values), 3)] {
+		function := m.roleFunction
+		if i == 2 {
+			function = m.domainFunction
+		}
+		if function != "" {
+			c.wantPattern(function, v, rule)
+		}
+	}
+	if m.conditional && m.domained && values[2] == "" {
+		c.loader.problem(rule, "rule-blank", "", "the domain of a conditional link is blank")
+	}
+	return len(c.loader.problems) == before
+}
+
+func (c *compiler) link(m *roles, line uint32, rule, fields int) {
+	values := c.options.Rules[rule].Values
+	if len(values) < fields {
+		return // only if a switch lets it through
+	}
+	m.add(line, values)
+	if m.spans == nil {
+		return
+	}
+	s, err := parseSpan(values[fields:])
+	if err != nil {
+		c.loader.problem(rule, "rule-condition", "", "%s", err)
+	}
+	m.spans[line] = s
+}
+
+// wantPattern wants a text of a rule to be a pattern of a function.
+func (c *compiler) wantPattern(function, text string, rule int) {
+	if _, err := c.world.patterns.add(function, text); err != nil && !switches.badPatterns {
+		c.loader.problem(rule, "rule-pattern", "", "%q is no pattern for %s: %s", text, function, shown(err.Error()))
+	}
+}
+
+// set compiles one matcher.
+func (c *compiler) set(name string, p parts) *set {
+	m := c.source.model
+	matcher := m["m"][p.m].Value
+	s := &set{
+		name: name, parts: p, world: c.world, request: m["r"][p.r].Tokens, policy: c.loader.policies[p.p],
+		effect: effects[m["e"][p.e].Value], reads: readsRules(matcher, p.p), evaluates: hasEval(matcher),
+		evals: map[int]map[uint32]*govaluate.EvaluableExpression{},
+	}
+	tokens, err := lex(matcher, c.functionNames(s.evaluates))
+	if err != nil {
+		c.problem(p.m, "matcher-invalid", "", "%s", shown(err.Error()))
+		return s
+	}
+	if problem := c.check(s, tokens); problem != "" {
+		c.problem(p.m, "matcher-invalid", "", "%s", problem)
+		return s
+	}
+	if err := c.checkPatterns(s, tokens, everyRow(s.policy)); err != nil {
+		c.problem(p.m, "matcher-pattern", "", "%s", err)
+	}
+	c.parseEvals(s, tokens)
+	if len(c.problems)+len(c.loader.problems) > 0 {
+		return s
+	}
+	if err := s.plan(tokens); err != nil {
+		c.problem(p.m, "matcher-invalid", "", "%s", shown(err.Error()))
+	}
+	return s
+}
+
+func (c *compiler) functionNames(eval bool) []string {
+	all := slices.Collect(maps.Keys(builtins))
+	for key := range c.world.roles {
+		all = append(all, key)
+	}
+	if eval {
+		all = append(all, "eval")
+	}
+	return all
+}
+
+// check finds what would make stock Casbin err at every question.
+func (c *compiler) check(s *set, tokens []token) string {
+	s.notePassed(tokens)
+	for _, t := range tokens {
+		if (t.Kind == govaluate.VARIABLE || t.Kind == govaluate.ACCESSOR) && !slices.Contains(s.request, t.name) && !slices.Contains(s.policy.tokens, t.name) {
+			return fmt.Sprintf("there is no field or function %s", dotted(t.name))
+		}
+	}
+	for _, call := range calls(tokens) {
+		m := c.world.roles[call.function]
+		switch {
+		case call.function == "eval" && !c.world.eval:
+			return "eval() runs the texts of rules as code and is not allowed here"
+		case call.function == "eval" && !isField(s, call):
+			return "eval() must be given a field of a rule, such as eval(p.rule)"
+		case m != nil && m.conditional && len(call.arguments) != 2+b2i(m.domained):
+			return fmt.Sprintf("%s is called with %d values, and Casbin would not heed its conditions", call.function, len(call.arguments))
+		}
+	}
+	return ""
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func isField(s *set, c call) bool {
+	return len(c.arguments) == 1 && len(c.arguments[0]) == 1 && slices.Contains(s.policy.tokens, c.arguments[0][0].name) && c.arguments[0][0].Kind == govaluate.VARIABLE
+}
+
+func everyRow(p *policy) []int {
+	rows := make([]int, p.len())
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
+// checkPatterns wants everything that serves as a pattern to be one.
+func (c *compiler) checkPatterns(s *set, tokens []token, rows []int) error {
+	for _, call := range calls(tokens) {
+		function, at := call.function, []int{1}
+		if m := c.world.roles[function]; m != nil {
+			function, at = m.roleFunction, []int{0, 1}
+		}
+		for _, i := range at {
+			if function == "" || function == "eval" || i >= len(call.arguments) {
+				continue
+			}
+			if err := c.checkPattern(s, function, call.arguments[i], rows, c.world.roles[call.function] != nil); err != nil {
+				return err
+			}
+		}
+	}
+	for i, t := range tokens {
+		if t.Kind == govaluate.COMPARATOR && (t.Value == "=~" || t.Value == "!~") {
+			if err := c.checkPattern(s, "regexMatch", tokens[i+1:i+2], rows, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *compiler) checkPattern(s *set, function string, tokens []token, rows []int, name bool) error {
+	d := &reader{s}
+	o, ok := d.operand(tokens)
+	switch {
+	case ok && o.kind == ofRule:
+		for _, row := range rows {
+			c.wantPattern(function, s.world.names.texts[s.policy.row(row)[o.field]], s.policy.origin(row))
+		}
+	case ok && o.kind == literal && o.text():
+		if _, err := c.world.patterns.add(function, o.word.text); err != nil {
+			return fmt.Errorf("%q is no pattern for %s: %s", o.word.text, function, shown(err.Error()))
+		}
+	case !name && slices.Contains(expressions, function) && !isPattern(tokens):
+		return fmt.Errorf("%s takes its pattern from elsewhere than a field of a rule or a text", function)
+	}
+	return nil
+}
+
+func isPattern(tokens []token) bool {
+	return len(tokens) == 1 && tokens[0].Kind == govaluate.PATTERN
+}
+
+// parseEvals parses the texts of rules that the matcher runs.
+func (c *compiler) parseEvals(s *set, tokens []token) {
+	for _, call := range calls(tokens) {
+		if call.function != "eval" {
+			continue
+		}
+		field := slices.Index(s.policy.tokens, call.arguments[0][0].name)
+		parsed := map[uint32]*govaluate.EvaluableExpression{}
+		for row := range s.policy.len() {
+			id := s.policy.row(row)[field]
+			if parsed[id] != nil && !strings.Contains(s.world.names.texts[id], "atch") {
+				continue // a text with patterns is checked against each row
+			}
+			x, err := c.parseEval(s, s.world.names.texts[id], row)
+			if err != nil {
+				c.loader.problem(s.policy.origin(row), "rule-eval", "", "%q cannot be evaluated: %s", shown(s.world.names.texts[id]), shown(err.Error()))
+			}
+			parsed[id] = x
+		}
+		s.evals[field] = parsed
+	}
+}
+
+func (c *compiler) parseEval(s *set, text string, row int) (*govaluate.EvaluableExpression, error) {
+	if len(text) > MaxMatcher || nesting(text) > MaxNesting {
+		return nil, errors.New("it is too long or nested too deep")
+	}
+	if odd := oddQuote(text); odd != "" {
+		return nil, errors.New(odd)
+	}
+	tokens, err := lex(util.EscapeAssertion(text), c.functionNames(false))
+	if err != nil {
+		return nil, err
+	}
+	if problem := c.check(s, tokens); problem != "" {
+		return nil, errors.New(problem)
+	}
+	if err := c.checkPatterns(s, tokens, []int{row}); err != nil {
+		return nil, err
+	}
+	return build(s.coded(tokens, false), c.world.functions)
+}
