@@ -73,17 +73,23 @@ func (m *roles) add(line uint32, values []string) {
 		m.found(domain, line)
 	}
 	at := node{domain, member}
-	i := slices.IndexFunc(m.links[at], func(e edge) bool { return e.role == role })
-	switch {
-	case i < 0:
+	if !m.conditional || !m.renew(at, role, line) {
 		m.links[at] = append(m.links[at], edge{role, line})
-	case m.conditional:
-		m.links[at][i].line = line // the last line's condition holds
 	}
 	if m.roleFunction != "" {
 		m.mention(at, line)
 		m.mention(node{domain, role}, line)
 	}
+}
+
+// renew finds a link that is there already: the last line's condition holds.
+// Without conditions two lines would be the same, and one has been dropped.
+func (m *roles) renew(at node, role, line uint32) bool {
+	i := slices.IndexFunc(m.links[at], func(e edge) bool { return e.role == role })
+	if i >= 0 {
+		m.links[at][i].line = line
+	}
+	return i >= 0
 }
 
 func (m *roles) mention(at node, line uint32) {
