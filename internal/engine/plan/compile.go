@@ -298,37 +298,38 @@ func (c *compiler) parseEvals(s *set, tokens []token) {
 		}
 		field := slices.Index(s.policy.tokens, call.arguments[0][0].name)
 		parsed := map[uint32]*govaluate.EvaluableExpression{}
+		tokens := map[uint32][]token{}
 		for row := range s.policy.len() {
 			id := s.policy.row(row)[field]
-			if parsed[id] != nil && !strings.Contains(s.world.names.texts[id], "atch") {
-				continue // a text with patterns is checked against each row
+			var err error
+			if _, ok := parsed[id]; !ok {
+				tokens[id], parsed[id], err = c.parseEval(s, s.world.names.texts[id])
 			}
-			x, err := c.parseEval(s, s.world.names.texts[id], row)
+			if err == nil {
+				err = c.checkPatterns(s, tokens[id], []int{row}) // the patterns are this row's
+			}
 			if err != nil {
 				c.loader.problem(s.policy.origin(row), "rule-eval", "", "%q cannot be evaluated: %s", shown(s.world.names.texts[id]), shown(err.Error()))
 			}
-			parsed[id] = x
 		}
 		s.evals[field] = parsed
 	}
 }
 
-func (c *compiler) parseEval(s *set, text string, row int) (*govaluate.EvaluableExpression, error) {
+func (c *compiler) parseEval(s *set, text string) ([]token, *govaluate.EvaluableExpression, error) {
 	if len(text) > MaxMatcher || nesting(text) > MaxNesting {
-		return nil, errors.New("it is too long or nested too deep")
+		return nil, nil, errors.New("it is too long or nested too deep")
 	}
 	if odd := oddQuote(text); odd != "" {
-		return nil, errors.New(odd)
+		return nil, nil, errors.New(odd)
 	}
 	tokens, err := lex(util.EscapeAssertion(text), c.functionNames(false))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if problem := c.check(s, tokens); problem != "" {
-		return nil, errors.New(problem)
+		return nil, nil, errors.New(problem)
 	}
-	if err := c.checkPatterns(s, tokens, []int{row}); err != nil {
-		return nil, err
-	}
-	return build(s.coded(tokens, false), c.world.functions)
+	x, err := build(s.coded(tokens, false), c.world.functions)
+	return tokens, x, err
 }

@@ -81,6 +81,7 @@ func TestCompile_refuses(t *testing.T) {
 		"a text that is no expression":        {modelOf("", "", "", "eval(p.sub)"), "p, r.sub ==, b, c", plan.Functions{}, "policy.csv:1", "rule-eval"},
 		"a text that calls eval":              {modelOf("", "", "", "eval(p.sub)"), "p, eval(p.sub), b, c", plan.Functions{}, "policy.csv:1", "rule-eval"},
 		"a text with a broken pattern":        {modelOf("", "", "", "eval(p.sub)"), "p, \"regexMatch(r.sub, p.obj)\", (, c", plan.Functions{}, "policy.csv:1", "rule-pattern"},
+		"a text with another row's pattern":   {modelOf("", "", "", "eval(p.sub)"), "p, r.obj =~ p.obj, a, c\np, r.obj =~ p.obj, (, c", plan.Functions{}, "policy.csv:2", "rule-pattern"},
 		"a text nested too deep":              {modelOf("", "", "", "eval(p.sub)"), "p, " + strings.Repeat("(", 200) + "1" + strings.Repeat(")", 200) + ", b, c", plan.Functions{}, "policy.csv:1", "rule-eval"},
 		"a circle under subject priority":     {modelOf("", "g = _, _", bySubject, ""), "g, a, b\ng, b, c\ng, c, a", plan.Functions{}, "policy.csv:3", "link-circle"},
 		"an unsure depth":                     {modelOf("", "g = _, _", bySubject, ""), "g, a, top\ng, a, b\ng, b, other\np, a, b, c", plan.Functions{}, "policy.csv:4", "link-depth"},
