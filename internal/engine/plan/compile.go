@@ -177,6 +177,9 @@ func (c *compiler) set(name string, p parts) *set {
 		c.problem(p.m, "matcher-invalid", "", "%s", problem)
 		return s
 	}
+	if !s.reads && s.effect == denyOverride {
+		c.problem(p.m, "effect-all", "", "the matcher mentions no rule and the effect allows what is not denied, so everything would be allowed")
+	}
 	if err := c.checkPatterns(s, tokens, everyRow(s.policy)); err != nil {
 		c.problem(p.m, "matcher-pattern", "", "%s", err)
 	}

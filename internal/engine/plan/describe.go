@@ -17,7 +17,7 @@ const (
 
 // describe says which plan it is and why.
 func (s *set) describe(branches []branch, left []token) Info {
-	info := Info{Set: s.name, Rules: s.policy.len()}
+	info := Info{Set: s.name, Rules: s.policy.len(), Reads: s.reads}
 	found := s.found()
 	switch {
 	case !s.reads:

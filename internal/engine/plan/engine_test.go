@@ -70,6 +70,17 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestEngine_Fields are those of the request definition.
+func TestEngine_Fields(t *testing.T) {
+	e := mustCompile(t, plan.Options{Model: modelOf("", "", "", "") + "m2 = r2.user == p.sub\n[request_definition]\nr2 = user\n"})
+	if got := fmt.Sprint(e.Fields(""), e.Fields("2"), e.Fields("3")); got != "[sub obj act] [user] []" {
+		t.Errorf("got %s", got)
+	}
+	if p := e.Plans(); len(p) != 2 || !p[0].Reads || p[1].Set != "2" {
+		t.Errorf("got %+v", p)
+	}
+}
+
 // TestEnforce_roleDepth: ten links are followed and no more, as in stock Casbin.
 func TestEnforce_roleDepth(t *testing.T) {
 	var rules []access.Rule

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +55,10 @@ type Info struct {
 	Name  string // native, candidates or scan
 	Why   string
 	Rules int
+	// Reads is false where the matcher mentions no rule. Where it does and there
+	// are no rules, Casbin evaluates the matcher with blank fields, which can come
+	// out as an allow.
+	Reads bool
 }
 
 // Engine answers questions. It never changes, and serves any number of
@@ -100,6 +105,20 @@ func (e *Engine) Plans() []Info {
 		infos = append(infos, e.sets[name].info)
 	}
 	return infos
+}
+
+// Fields names the values that a question to a set consists of, such as sub, obj
+// and act; nil if there is no such set.
+func (e *Engine) Fields(set string) []string {
+	s, ok := e.sets[set]
+	if !ok {
+		return nil
+	}
+	fields := make([]string, len(s.request))
+	for i, token := range s.request {
+		fields[i] = strings.TrimPrefix(token, s.parts.r+"_")
+	}
+	return fields
 }
 
 // Enforce answers a question to a set of definitions, "" or the number that its

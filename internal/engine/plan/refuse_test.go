@@ -63,6 +63,7 @@ func TestCompile_refuses(t *testing.T) {
 		"a pattern out of the question":       {modelOf("", "", "", "regexMatch(p.sub, r.sub)"), "", plan.Functions{}, "model.conf:8", "matcher-pattern"},
 		"a computed pattern":                  {modelOf("", "", "", "keyMatch4(r.sub, p.sub + r.obj)"), "", plan.Functions{}, "model.conf:8", "matcher-pattern"},
 		"a regular expression of a question":  {modelOf("", "", "", "r.sub =~ r.obj"), "", plan.Functions{}, "model.conf:8", "matcher-pattern"},
+		"an effect that nothing can deny":     {modelOf("", "", "!some(where (p.eft == deny))", "r.sub == r.obj.Owner"), "", plan.Functions{}, "model.conf:8", "effect-all"},
 		"a rule of no definition":             {modelOf("", "", "", ""), "p2, a, b, c", plan.Functions{}, "policy.csv:1", "rule-type"},
 		"a rule that is no rule":              {modelOf("", "", "", ""), "m, a, b, c", plan.Functions{}, "policy.csv:1", "rule-type"},
 		"a short rule":                        {modelOf("", "", "", ""), "p, a, b, c\np, a, b", plan.Functions{}, "policy.csv:2", "rule-arity"},
