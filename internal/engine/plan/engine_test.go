@@ -121,6 +121,50 @@ func TestEnforce_time(t *testing.T) {
 	}
 }
 
+// TestEnforce_scansQueue: questions that look at many rules leave a processor to
+// the others. The clock, which each of these asks, counts how many are under way.
+func TestEnforce_scansQueue(t *testing.T) {
+	limit := max(1, runtime.GOMAXPROCS(0)-1)
+	for n, queue := range map[int]bool{999: false, 1000: true} {
+		var mu sync.Mutex
+		now, most := 0, 0
+		clock := func() time.Time {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return time.Now()
+		}
+		rules := mustParse(t, "g, alice, admin, _, _")
+		for i := range n {
+			rules = append(rules, line("p", fmt.Sprint("x", i), "b", "c"))
+		}
+		e := mustCompile(t, plan.Options{
+			Model: modelOf("", "g = _, _, (_, _)", "", "r.act + 'x' != 'x' && g(r.sub, p.sub)"), Rules: rules, Clock: clock,
+			Functions: plan.Functions{Conditions: map[string]string{"g": "timeMatch"}},
+		})
+		if got := strings.Contains(e.Plans()[0].Why, "WARNING: with 1000 rules"); got != queue {
+			t.Errorf("%d rules: warned is %v", n, got)
+		}
+		var wg sync.WaitGroup
+		for range 4 * limit {
+			wg.Go(func() {
+				if _, err := e.Enforce("", []any{"alice", "b", "c"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if queue != (most <= limit) {
+			t.Errorf("%d rules: %d questions at once, the limit is %d", n, most, limit)
+		}
+	}
+}
+
 // TestEnforce_refusesValues on which the interpreter could call methods, or that
 // stock Casbin would make several of.
 func TestEnforce_refusesValues(t *testing.T) {

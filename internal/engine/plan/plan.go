@@ -76,6 +76,7 @@ type world struct {
 	functions map[string]govaluate.ExpressionFunction
 	clock     func() time.Time
 	eval      bool
+	scans     chan struct{} // holds a token for each long scan under way
 }
 
 // Compile makes an engine. What is wrong comes as access.Problems.
@@ -84,7 +85,7 @@ func Compile(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{source: src, options: o, world: &world{names: newNames(), patterns: patterns{}, roles: map[string]*roles{}, clock: o.Clock, eval: o.Eval}}
+	c := &compiler{source: src, options: o, world: &world{names: newNames(), patterns: patterns{}, roles: map[string]*roles{}, clock: o.Clock, eval: o.Eval, scans: newScans()}}
 	if c.world.clock == nil {
 		c.world.clock = time.Now
 	}

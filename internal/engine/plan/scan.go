@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
 	"github.com/casbin/govaluate"
@@ -26,6 +27,12 @@ func (e *EvaluationError) Error() string {
 // Unwrap gives the interpreter's error.
 func (e *EvaluationError) Unwrap() error { return e.Err }
 
+// longScan is from how many rules on a question has to queue: questions that
+// look at so many leave one processor to all others.
+const longScan = 1000
+
+func newScans() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
+
 // decide answers a question: rule by rule in policy order, stopping at the same
 // rule as stock Casbin. All three plans are this one loop. They differ in which
 // rules it goes through, and whether the interpreter is asked about them.
@@ -44,6 +51,10 @@ func (s *set) decide(q *question) (Answer, error) {
 	n := s.policy.len()
 	if few {
 		n = len(rows)
+	}
+	if n >= longScan {
+		s.world.scans <- struct{}{}
+		defer func() { <-s.world.scans }()
 	}
 	t := newTally(s.effect)
 	for i := range n {
