@@ -1,6 +1,6 @@
 // Package engine decides. It compiles the facts of each tenant into an immutable
 // snapshot and answers questions from it: our own Casbin model natively, by
-// numbers and sorted runs, any other through stock Casbin. Its answers are those
+// numbers and sorted runs, any other through sub-package plan. Its answers are those
 // of stock Casbin freshly loaded with the same rules, which the sub-package
 // oracle and the differential tests hold it to.
 //

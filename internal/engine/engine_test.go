@@ -144,11 +144,13 @@ func TestEngine_wholeRevisions(t *testing.T) {
 	wait.Wait()
 }
 
-// TestForeign_concurrent puts questions to one stock enforcer from many sides
-// while what it remembers is dropped again and again.
+// TestForeign_concurrent puts questions from many sides while a rule begins and
+// ceases to hold, so that the rules are compiled again and again.
 func TestForeign_concurrent(t *testing.T) {
+	late := line("p", "late", "data1", "read", "allow")
+	late.Validity.From = clock.Add(time.Hour)
 	s, err := engine.Compile(access.Facts{Tenant: "t", Model: aclModel, Rules: []access.Rule{
-		line("p", "admin", "data1", "read", "allow"), line("p", "guest", "data1", "read", "deny"),
+		line("p", "admin", "data1", "read", "allow"), line("p", "guest", "data1", "read", "deny"), late,
 		line("g", "alice", "admin"), line("g", "bob", "admin"), line("g", "bob", "guest"),
 	}})
 	if err != nil {
@@ -158,11 +160,9 @@ func TestForeign_concurrent(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			for i := range 300 {
-				if i%10 == 0 {
-					s.Remember(engine.MaxRemembered)
-				}
-				for who, want := range map[string]bool{"alice": true, "bob": false, "eve": false} {
-					d, err := s.Decide(&access.Request{Raw: []any{who, "data1", "read"}}, clock)
+				now := clock.Add(time.Duration(i%2) * time.Hour)
+				for who, want := range map[string]bool{"alice": true, "bob": false, "eve": false, "late": i%2 == 1} {
+					d, err := s.Decide(&access.Request{Raw: []any{who, "data1", "read"}}, now)
 					if err != nil || d.Allowed != want {
 						t.Errorf("%s: %+v, %v", who, d, err)
 					}

@@ -6,14 +6,8 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
-// MaxRemembered lets a test fill Casbin's memory.
-const MaxRemembered = maxRemembered
-
-// Remembered is how many answers Casbin is believed to remember.
-func (s *Snapshot) Remembered() int64 { return s.foreign.current.Load().remembered.Load() }
-
-// Remember pretends that Casbin remembered more.
-func (s *Snapshot) Remember(n int64) { s.foreign.current.Load().remembered.Add(n) }
+// CompileWith compiles with options, as Engine.Prepare does.
+func CompileWith(f access.Facts, o Options) (*Snapshot, error) { return compile(f, o) }
 
 // Mutations break one rule each of a compiled snapshot, as a wrong engine would.
 // The comparison with stock Casbin must notice every one of them.

@@ -4,67 +4,55 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/casbin/casbin/v2"
 	"github.com/casbin/casbin/v2/constant"
 	"github.com/casbin/casbin/v2/model"
-	"github.com/casbin/casbin/v2/persist"
 
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/engine/plan"
 )
 
-// foreign answers for a tenant with a Casbin model of its own by putting every
-// question to stock Casbin. It is right for every model that is accepted, and
-// slow: stock Casbin looks at every rule.
+// foreign answers for a tenant with a Casbin model of its own, by the plan that
+// suits the model. Sub-room plan knows how Casbin reads models and rules; here
+// are validity, accounts and what a question may hold.
 type foreign struct {
 	text       string
+	eval       bool
 	rules      []access.Rule
+	plans      []plan.Info
 	fields     []string // of the request, without the prefix
 	usesPolicy bool     // the matcher reads fields of rules
 	inactive   map[string]access.UserStatus
 	turns      []time.Time // moments at which some rule begins or ceases to hold, in order
 
-	current atomic.Pointer[stock]
+	current atomic.Pointer[spell] // nil until somebody asks, where rules have turns
 	loading sync.Mutex
 }
 
-// stock is a Casbin enforcer loaded with the rules that hold during one span
-// between two turns.
-type stock struct {
-	enforcer *casbin.Enforcer
-	span     int
-	lines    map[string]*access.Rule // by their values
-	links    []string                // role definitions whose answers Casbin remembers
-	weight   int64                   // answers that one question can make it remember
-
-	// Casbin remembers every answer of g for ever. Questions hold clearing for
-	// reading; whoever finds the memory too full holds it for writing.
-	clearing   sync.RWMutex
-	remembered atomic.Int64
+// spell is the rules that hold during one span between two turns, compiled.
+type spell struct {
+	engine *plan.Engine
+	span   int
+	rules  []access.Rule
+	empty  bool // no rule of the matcher's kind holds
 }
-
-// maxRemembered bounds what Casbin may remember of role questions: about 150
-// bytes each.
-const maxRemembered = 500_000
 
 func newForeign(f *access.Facts, o Options) (*foreign, error) {
 	m, err := parseModel(f.Model)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkForeignMatcher(f.Model, m, o); err != nil {
-		return nil, err
-	}
-	if err := checkForeignRules(f.Rules, m).Err(); err != nil {
+	if err := checkForeignMatcher(f.Model, m); err != nil {
 		return nil, err
 	}
 	x := &foreign{
-		text: f.Model, rules: f.Rules, inactive: map[string]access.UserStatus{},
+		text: f.Model, eval: o.AllowEval, rules: f.Rules, inactive: map[string]access.UserStatus{}, turns: turns(f.Rules),
 		usesPolicy: strings.Contains(m["m"]["m"].Value, "p_"),
 	}
 	for _, token := range m["r"]["r"].Tokens {
@@ -75,20 +63,62 @@ func newForeign(f *access.Facts, o Options) (*foreign, error) {
 			x.inactive[u.ID] = u.Status
 		}
 	}
-	x.turns = turns(f.Rules)
-	if !x.usesPolicy && m["e"]["e"].Value == constant.DenyOverrideEffect {
-		return nil, modelProblem(lineOfKey(f.Model, "m"), "m: the matcher reads no rule and the effect allows whatever is not denied, so everything would be allowed")
+	return x, x.check()
+}
+
+// patternOfRequest finds the patterns that plan leaves to a question, because
+// they are no expressions: a question must not say what it is compared with.
+var patternOfRequest = regexp.MustCompile(`\b(keyMatch|keyGet|ipMatch)\s*\(\s*[^,()]+,\s*r\d*_\w`)
+
+// checkForeignMatcher refuses what plan would answer as stock Casbin does, and
+// nobody can want.
+func checkForeignMatcher(text string, m model.Model) error {
+	for key, a := range m["m"] {
+		if found := patternOfRequest.FindStringSubmatch(a.Value); found != nil {
+			return modelProblem(lineOfKey(text, key), "%s: %s takes its pattern from the request", key, found[1])
+		}
 	}
-	s, err := x.load(0)
+	if !strings.Contains(m["m"]["m"].Value, "p_") && m["e"]["e"].Value == constant.DenyOverrideEffect {
+		return modelProblem(lineOfKey(text, "m"), "m: the matcher reads no rule and the effect allows whatever is not denied, so everything would be allowed")
+	}
+	return nil
+}
+
+// check compiles all rules, whenever they hold, so that a rule of tomorrow is
+// refused today. Where no rule has turns that is what questions are put to.
+func (x *foreign) check() error {
+	problems := blanks(x.rules)
+	s, err := x.compile(0, x.rules)
+	var more access.Problems
+	if errors.As(err, &more) {
+		return append(problems, more...).Err()
+	}
+	if err != nil || len(problems) > 0 {
+		return errors.Join(err, problems.Err())
+	}
+	x.plans = s.engine.Plans()
+	if len(x.turns) == 0 {
+		x.current.Store(s)
+	}
+	return nil
+}
+
+func blanks(rules []access.Rule) (problems access.Problems) {
+	for _, r := range rules {
+		if i := slices.Index(r.Values, ""); i >= 0 {
+			problems = append(problems, access.Problem{Origin: r.Origin, Code: "field-blank", Message: fmt.Sprintf("field %d is blank", i+1)})
+		}
+	}
+	return problems
+}
+
+func (x *foreign) compile(span int, rules []access.Rule) (*spell, error) {
+	e, err := plan.Compile(plan.Options{Model: x.text, Rules: rules, Eval: x.eval})
 	if err != nil {
 		return nil, err
 	}
-	// Casbin parses the matcher before it counts the values of a request.
-	if _, err := s.enforcer.Enforce(); err != nil && !strings.Contains(err.Error(), "invalid request size") {
-		return nil, modelProblem(lineOfKey(f.Model, "m"), "m: %s", firstLine(err))
-	}
-	x.current.Store(s)
-	return x, nil
+	empty := !slices.ContainsFunc(rules, func(r access.Rule) bool { return r.Type == "p" })
+	return &spell{engine: e, span: span, rules: rules, empty: empty}, nil
 }
 
 func turns(rules []access.Rule) []time.Time {
@@ -113,57 +143,6 @@ func (x *foreign) span(now time.Time) int {
 	return n
 }
 
-// load makes an enforcer of the rules that hold in a span.
-func (x *foreign) load(span int) (*stock, error) {
-	m, err := model.NewModelFromString(x.text)
-	if err != nil {
-		return nil, modelProblem(lineOf(err.Error()), "%s", err)
-	}
-	e, err := casbin.NewEnforcer(m)
-	if err != nil {
-		return nil, fmt.Errorf("make casbin's enforcer: %w", err)
-	}
-	s := &stock{enforcer: e, span: span, lines: map[string]*access.Rule{}}
-	e.SetAdapter(&spanAdapter{foreign: x, stock: s})
-	if err := e.LoadPolicy(); err != nil {
-		return nil, fmt.Errorf("load the rules into casbin: %w", err)
-	}
-	for key, a := range e.GetModel()["g"] {
-		if a.RM != nil { // links with conditions are not remembered
-			s.links = append(s.links, key)
-		}
-	}
-	s.weight = int64(len(s.links) * (1 + len(s.lines)))
-	return s, nil
-}
-
-// spanAdapter gives Casbin the rules that hold in one span. It cannot write.
-type spanAdapter struct {
-	persist.Adapter
-	foreign *foreign
-	stock   *stock
-}
-
-// LoadPolicy gives the rules in their order.
-func (a *spanAdapter) LoadPolicy(m model.Model) error {
-	for i := range a.foreign.rules {
-		r := &a.foreign.rules[i]
-		if !a.foreign.during(r.Validity, a.stock.span) {
-			continue
-		}
-		if err := persist.LoadPolicyArray(append([]string{r.Type}, r.Values...), m); err != nil {
-			return err
-		}
-		key := lineKey(r.Values)
-		if r.Type == "p" && a.stock.lines[key] == nil {
-			a.stock.lines[key] = r
-		}
-	}
-	return nil
-}
-
-func lineKey(values []string) string { return strings.Join(values, "\x00") }
-
 // during tells whether a validity holds throughout a span.
 func (x *foreign) during(v access.Validity, span int) bool {
 	if span == 0 {
@@ -172,47 +151,29 @@ func (x *foreign) during(v access.Validity, span int) bool {
 	return v.At(x.turns[span-1])
 }
 
-// at gives the enforcer for the moment now.
-func (x *foreign) at(now time.Time) (*stock, error) {
+// at gives the rules that hold at the moment now.
+func (x *foreign) at(now time.Time) (*spell, error) {
 	span := x.span(now)
-	if s := x.current.Load(); s.span == span {
+	if s := x.current.Load(); s != nil && s.span == span {
 		return s, nil
 	}
 	x.loading.Lock()
 	defer x.loading.Unlock()
-	if s := x.current.Load(); s.span == span {
+	if s := x.current.Load(); s != nil && s.span == span {
 		return s, nil
 	}
-	s, err := x.load(span)
+	var rules []access.Rule
+	for _, r := range x.rules {
+		if x.during(r.Validity, span) {
+			rules = append(rules, r)
+		}
+	}
+	s, err := x.compile(span, rules)
 	if err != nil {
-		return nil, access.Unavailable("load the rules that hold now: %s", err)
+		return nil, access.Unavailable("compile the rules that hold now: %s", err)
 	}
 	x.current.Store(s)
 	return s, nil
-}
-
-// enforce asks Casbin, which turns its own panics into errors.
-func (s *stock) enforce(values []any) (allowed bool, rule []string, err error) {
-	if s.remembered.Add(s.weight) > maxRemembered {
-		s.forget()
-	}
-	s.clearing.RLock()
-	defer s.clearing.RUnlock()
-	return s.enforcer.EnforceEx(values...)
-}
-
-// forget drops what Casbin remembers. Setting a role manager again does that
-// and nothing else.
-func (s *stock) forget() {
-	s.clearing.Lock()
-	defer s.clearing.Unlock()
-	if s.remembered.Load() <= maxRemembered {
-		return // another question has done it
-	}
-	for _, key := range s.links {
-		s.enforcer.SetNamedRoleManager(key, s.enforcer.GetNamedRoleManager(key))
-	}
-	s.remembered.Store(0)
 }
 
 func (x *foreign) decide(s *Snapshot, r *access.Request, now time.Time) (access.Decision, error) {
@@ -254,7 +215,7 @@ func (x *foreign) finish(s *Snapshot, c *foreignCase, d access.Decision, now tim
 	return d
 }
 
-// question checks the values of a request and puts them to Casbin.
+// question checks the values of a request and puts them to the model.
 func (x *foreign) question(s *Snapshot, r *access.Request, now time.Time) (*foreignCase, error) {
 	values, err := x.values(r.Raw)
 	if err != nil {
@@ -271,34 +232,36 @@ func (x *foreign) question(s *Snapshot, r *access.Request, now time.Time) (*fore
 	if c.status != "" {
 		return c, nil
 	}
-	e, err := x.at(now)
+	held, err := x.at(now)
 	if err != nil {
 		return nil, err
 	}
-	if c.verdict, err = x.verdict(e, values); err != nil {
+	var failed *plan.EvaluationError
+	if c.verdict, err = x.verdict(held, values); errors.As(err, &failed) {
 		s.failures.Add(1)
-		c.failure = fmt.Sprintf("the model could not be evaluated: %.200s", firstLine(err))
+		c.failure = fmt.Sprintf("the model could not be evaluated: %.200s", firstLine(failed.Err))
+		return c, nil
 	}
-	return c, nil
+	return c, err
 }
 
-// verdict is Casbin's answer. Where Casbin errs, and where it would allow by an
+// verdict is the model's answer. Where it errs, and where it would allow by an
 // empty policy, the answer is no.
-func (x *foreign) verdict(e *stock, values []any) (access.Verdict, error) {
+func (x *foreign) verdict(s *spell, values []any) (access.Verdict, error) {
 	v := access.Verdict{Reason: access.ReasonNoGrant}
-	if x.usesPolicy && len(e.lines) == 0 {
+	if x.usesPolicy && s.empty {
 		return v, nil
 	}
-	allowed, rule, err := e.enforce(values)
+	a, err := s.engine.Enforce("", values)
 	if err != nil {
 		return v, err
 	}
-	v.Allowed = allowed
-	if x.usesPolicy {
-		v.Rule = e.lines[lineKey(rule)] // without a policy Casbin names a rule that decided nothing
+	v.Allowed = a.Allowed
+	if a.Rule >= 0 {
+		v.Rule = &s.rules[a.Rule]
 	}
 	switch {
-	case allowed:
+	case a.Allowed:
 		v.Reason = access.ReasonGrantedBy
 	case v.Rule != nil:
 		v.Reason = access.ReasonDeniedBy
@@ -306,8 +269,8 @@ func (x *foreign) verdict(e *stock, values []any) (access.Verdict, error) {
 	return v, nil
 }
 
-// values checks what is put to Casbin: as many values as the model wants, none
-// of them blank, and only kinds on which Casbin calls no methods.
+// values checks what is put to the model: as many values as it wants, none of
+// them blank, and only kinds on which the interpreter calls no methods.
 func (x *foreign) values(raw []any) ([]any, error) {
 	if len(raw) != len(x.fields) {
 		return nil, access.Invalid("request", "has %d values; this tenant's model wants %d: %s", len(raw), len(x.fields), strings.Join(x.fields, ", "))
@@ -341,12 +304,12 @@ func (x *foreign) values(raw []any) ([]any, error) {
 	return values, nil
 }
 
-// foreignCase puts Casbin's answer through the gates. Only the gates of subject
+// foreignCase puts the model's answer through the gates. Only the gates of subject
 // and verdict mean something under a model that is not ours.
 type foreignCase struct {
 	status  access.UserStatus // of an account that may not be used
 	verdict access.Verdict
-	failure string // why Casbin could not answer
+	failure string // why the model could not answer
 }
 
 // Subject finds users that may not be used.
@@ -369,7 +332,7 @@ func (c *foreignCase) Application() access.Finding { return access.Finding{} }
 // Licence finds nothing.
 func (c *foreignCase) Licence() access.Finding { return access.Finding{} }
 
-// Verdict is Casbin's answer.
+// Verdict is the model's answer.
 func (c *foreignCase) Verdict() access.Verdict { return c.verdict }
 
 // Prerequisites finds nothing.

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/engine/plan"
 )
 
 // Snapshot is one tenant at one revision, compiled. It never changes, so any
@@ -102,13 +104,22 @@ func (s *Snapshot) Tenant() string { return s.tenant }
 // Revision is the revision that was compiled.
 func (s *Snapshot) Revision() access.Revision { return s.revision }
 
-// Plan gives the name of the way in which questions are answered, "native" or
-// "stock", and the reason for it.
+// Plan gives the name of the way in which questions are answered, "native",
+// "candidates" or "scan", and the reason for it.
 func (s *Snapshot) Plan() (name, why string) {
+	p := s.Plans()[0]
+	return p.Name, p.Why
+}
+
+// Plans describes the plan for each set of definitions in the tenant's model. The
+// first is the one that answers questions.
+func (s *Snapshot) Plans() []plan.Info {
 	if s.foreign != nil {
-		return "stock", "the tenant brings a Casbin model of its own; every question is put to stock Casbin, which looks at every rule"
+		return slices.Clone(s.foreign.plans)
 	}
-	return "native", "the built-in model, compiled: a question looks only at what its subject holds"
+	return []plan.Info{{
+		Name: "native", Why: "the built-in model, compiled: a question looks only at what its subject holds", Rules: len(s.lines), Reads: true,
+	}}
 }
 
 // ConditionErrors is how many conditions could not be evaluated so far.
