@@ -44,11 +44,11 @@ type spell struct {
 }
 
 func newForeign(f *access.Facts, o Options) (*foreign, error) {
-	m, err := parseModel(f.Model)
+	m, lines, err := plan.ReadModel(f.Model)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkForeignMatcher(f.Model, m); err != nil {
+	if err := checkForeignMatcher(m, lines); err != nil {
 		return nil, err
 	}
 	x := &foreign{
@@ -72,16 +72,22 @@ var patternOfRequest = regexp.MustCompile(`\b(keyMatch|keyGet|ipMatch)\s*\(\s*[^
 
 // checkForeignMatcher refuses what plan would answer as stock Casbin does, and
 // nobody can want.
-func checkForeignMatcher(text string, m model.Model) error {
+func checkForeignMatcher(m model.Model, lines map[string]int) error {
 	for key, a := range m["m"] {
 		if found := patternOfRequest.FindStringSubmatch(a.Value); found != nil {
-			return modelProblem(lineOfKey(text, key), "%s: %s takes its pattern from the request", key, found[1])
+			return matcherProblem(lines[key], "%s: %s takes its pattern from the request", key, found[1])
 		}
 	}
 	if !strings.Contains(m["m"]["m"].Value, "p_") && m["e"]["e"].Value == constant.DenyOverrideEffect {
-		return modelProblem(lineOfKey(text, "m"), "m: the matcher reads no rule and the effect allows whatever is not denied, so everything would be allowed")
+		return matcherProblem(lines["m"], "m: the matcher reads no rule and the effect allows whatever is not denied, so everything would be allowed")
 	}
 	return nil
+}
+
+func matcherProblem(line int, format string, args ...any) error {
+	return access.Problems{{
+		Origin: access.Origin{File: plan.ModelFile, Line: line}, Code: "model-invalid", Message: fmt.Sprintf(format, args...),
+	}}
 }
 
 // check compiles all rules, whenever they hold, so that a rule of tomorrow is

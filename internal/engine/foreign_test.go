@@ -18,6 +18,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/engine"
 	"github.com/bailiwick/bailiwick/internal/engine/oracle"
+	"github.com/bailiwick/bailiwick/internal/engine/plan"
 )
 
 // examples is the folder of models and policies that casbin's own module ships.
@@ -211,8 +212,8 @@ func TestForeign_refused(t *testing.T) {
 		"unknown effect":         {model("some(where (p.eft == allow)) &&", "some(where (p.eft==allow)) &&"), nil, "model.conf:8: e: stock Casbin knows no policy effect"},
 		"unknown function":       {model("r.obj == p.obj", "magic(r.obj, p.obj)"), nil, "model.conf:10: m:"},
 		"unknown field":          {model("r.obj == p.obj", "r.object == p.obj"), nil, "model.conf:10: m: there is no field or function r.object"},
-		"too long":               {aclModel + "#" + strings.Repeat("x", engine.MaxModel), nil, "the model is"},
-		"matcher too long":       {model("r.obj == p.obj", strings.Repeat("r.obj == p.obj && \\\n", engine.MaxMatcher/10)+"true"), nil, "the matcher is"},
+		"too long":               {aclModel + "#" + strings.Repeat("x", plan.MaxModel), nil, "the model is"},
+		"matcher too long":       {model("r.obj == p.obj", strings.Repeat("r.obj == p.obj && \\\n", plan.MaxMatcher/10)+"true"), nil, "the matcher is"},
 		"line cut in two":        {model("r.obj == p.obj", strings.Repeat("r.obj == p.obj && ", 250)+"true"), nil, "model.conf:10: the line is"},
 		"nested too deep":        {model("r.obj == p.obj", strings.Repeat("(", 101)+"true"+strings.Repeat(")", 101)), nil, "nested more than 100 deep"},
 		"too many signs":         {model("r.obj == p.obj", strings.Repeat("!", 101)+"true"), nil, "nested more than 100 deep"},

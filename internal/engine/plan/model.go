@@ -43,6 +43,17 @@ type parsedModel struct {
 	lines map[string]int // by key
 }
 
+// ReadModel gives a model as Casbin parses it, with the line on which each
+// definition begins. What Compile would refuse in the model alone is refused
+// here too, as access.Problems.
+func ReadModel(text string) (m model.Model, lines map[string]int, err error) {
+	s, err := readModel(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.model, s.lines, nil
+}
+
 // readModel parses with Casbin and refuses what Casbin would take and then fail
 // on, pass over, or read differently from how it is written.
 func readModel(text string) (s *parsedModel, err error) {
