@@ -14,11 +14,7 @@ import (
 // enforce answers one question. It is the path that everything else waits for,
 // so it neither reflects nor keeps anything between questions.
 func (c *call) enforce() error {
-	var wire api.Request
-	if err := c.read(func(r *reader) error { return r.request(&wire) }); err != nil {
-		return err
-	}
-	ask, err := c.requestOf(&wire)
+	ask, err := c.asked()
 	if err != nil {
 		return err
 	}
@@ -28,6 +24,15 @@ func (c *call) enforce() error {
 	}
 	c.in.out = c.in.appendDecision(c.in.out[:0], c.tenant, &d)
 	return c.answer(200, c.in.out)
+}
+
+// asked reads one question.
+func (c *call) asked() (access.Request, error) {
+	var wire api.Request
+	if err := c.read(func(r *reader) error { return r.request(&wire) }); err != nil {
+		return access.Request{}, err
+	}
+	return c.requestOf(&wire)
 }
 
 // requestOf needs to know the tenant's model only for positional questions.
@@ -130,11 +135,7 @@ func (c *call) decided(reason access.Reason, err error) {
 
 // explain answers one question with everything that led to the answer.
 func (c *call) explain() error {
-	var wire api.Request
-	if err := c.read(func(r *reader) error { return r.request(&wire) }); err != nil {
-		return err
-	}
-	ask, err := c.requestOf(&wire)
+	ask, err := c.asked()
 	if err != nil {
 		return err
 	}
