@@ -43,7 +43,11 @@ type Policy struct {
 // form that the store keeps and the engine compiles.
 type Facts struct {
 	Tenant     string
+	Epoch      string // of the store, see Head
 	Revision   Revision
+	Policy     Revision            // newest revision that changed more than single users
+	Stripes    map[Stripe]Revision // users' stripes that ever changed, with the newest revision that did it
+	Fetched    bool                // users and their rules are not here: they are asked for one by one
 	Combining  Combining
 	Root       Section
 	Model      string // empty: the built-in one

@@ -12,6 +12,7 @@ type Rule struct {
 	Type     string   // "p", "g", and in models of others "p2", "g2" and so on
 	Values   []string // at most six, none of them blank
 	Validity Validity
+	Place    int64 // where it stands in its tenant's order, as the store numbers it; 0: as the slice says
 	Origin   Origin
 }
 
