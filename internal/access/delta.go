@@ -1,6 +1,9 @@
 package access
 
-import "hash/fnv"
+import (
+	"hash/fnv"
+	"time"
+)
 
 // Head is where a tenant stands in the store.
 type Head struct {
@@ -14,6 +17,7 @@ type Head struct {
 type Delta struct {
 	Tenant   string
 	From, To Revision
+	At       time.Time           // when To was committed, by the clock of its writer
 	Policy   Revision            // newest revision up to To that changed more than single users
 	Stripes  map[Stripe]Revision // stripes of users that changed, each with the revision that last did so
 	Frame    *Facts              // everything but users and rules at To; nil where nothing of it changed
