@@ -13,6 +13,7 @@ import (
 func (p *Policy) Check() Problems {
 	c := newChecker(p)
 	c.bundle()
+	c.functions()
 	c.scopeTree()
 	c.catalogue()
 	c.roles()

@@ -26,9 +26,10 @@ type Policy struct {
 	Tenant      string
 	Description string
 	Combining   Combining
-	Root        Section // granting all rights on it everywhere makes a superuser
-	Model       string  // text of a Casbin model; empty: the built-in one
-	Anonymous   string  // code of the group that questions without a user belong to
+	Root        Section   // granting all rights on it everywhere makes a superuser
+	Model       string    // text of a Casbin model; empty: the built-in one
+	Functions   Functions // for a model other than the built-in one
+	Anonymous   string    // code of the group that questions without a user belong to
 	Licences    []Licence
 	Scopes      []ScopeNode
 	Catalogue   []Application
@@ -50,7 +51,8 @@ type Facts struct {
 	Fetched    bool                // users and their rules are not here: they are asked for one by one
 	Combining  Combining
 	Root       Section
-	Model      string // empty: the built-in one
+	Model      string    // empty: the built-in one
+	Functions  Functions // for a model other than the built-in one
 	Catalogue  []Application
 	Scopes     []ScopeNode
 	Licences   []Licence
@@ -77,7 +79,7 @@ func (f *Facts) Ours() bool { return f.Model == "" }
 // passed Check; what Check would refuse is not treated in a defined way here.
 func (p *Policy) Facts() Facts {
 	f := Facts{
-		Tenant: p.Tenant, Combining: p.combining(), Root: p.root(), Model: p.Model,
+		Tenant: p.Tenant, Combining: p.combining(), Root: p.root(), Model: p.Model, Functions: p.Functions,
 		Catalogue: p.Catalogue, Scopes: p.Scopes, Licences: p.Licences,
 		Groups: map[string]GroupKind{},
 	}

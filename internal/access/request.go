@@ -22,6 +22,9 @@ type Request struct {
 	// Raw is the request in the order of the model's own request definition,
 	// for models other than ours. The other fields are not looked at then.
 	Raw []any
+	// RawSet names the set of definitions that answers Raw: "" for r, p, e and m,
+	// "2" for r2, p2, e2 and m2. Casbin calls it the context of a question.
+	RawSet string
 }
 
 // Entity names one record of the business system, for instance order 17.
@@ -34,6 +37,9 @@ type Entity struct {
 func (r *Request) Check() error {
 	if r.Raw != nil {
 		return nil
+	}
+	if r.RawSet != "" {
+		return Invalid("context_set", "is for the request of a Casbin model alone")
 	}
 	if r.Subject.Kind != KindUser && r.Subject.Kind != KindApplication {
 		return Invalid("subject", "is required")
