@@ -1,13 +1,16 @@
 package accesstest_test
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -148,4 +151,23 @@ func mustExec(t *testing.T, db *sql.DB, statement string, args ...any) {
 	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatalf("%s %v: %v", statement, args, err)
 	}
+}
+
+// TestOwnMySQL_frozen: a frozen server keeps its connections and answers
+// nothing until it is thawed; its users cannot leave their database.
+func TestOwnMySQL_frozen(t *testing.T) {
+	own := accesstest.OwnMySQL(t)
+	db := connect(t, own.Database(t))
+	mustExec(t, db, "CREATE TABLE names (name VARCHAR(20) PRIMARY KEY)")
+	if _, err := db.ExecContext(t.Context(), "SET GLOBAL max_connections = 9"); err == nil {
+		t.Error("the user of one database may change the server")
+	}
+	own.Freeze(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := db.ExecContext(ctx, "SELECT 1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a frozen server answers %v", err)
+	}
+	own.Thaw(t)
+	mustExec(t, db, "SELECT 1")
 }
