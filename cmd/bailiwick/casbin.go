@@ -42,7 +42,7 @@ func (f *casbinFiles) read() (plan.Options, error) {
 	if f.model == "" || f.policy == "" {
 		return plan.Options{}, usage("say which files: --model FILE --policy FILE")
 	}
-	o := plan.Options{Eval: f.eval}
+	var o plan.Options
 	model, err := os.ReadFile(f.model)
 	if err != nil {
 		return o, err
@@ -52,15 +52,24 @@ func (f *casbinFiles) read() (plan.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if o.Rules, err = plan.ParsePolicy(f.policy, policy); err != nil || f.functions == "" {
+	if o.Rules, err = plan.ParsePolicy(f.policy, policy); err != nil {
 		return o, err
 	}
-	functions, err := os.ReadFile(f.functions)
-	if err != nil {
-		return o, err
-	}
-	o.Functions, err = plan.ParseFunctions(f.functions, functions)
+	o.Functions, err = f.readFunctions()
 	return o, err
+}
+
+func (f *casbinFiles) readFunctions() (access.Functions, error) {
+	if f.functions == "" {
+		return access.Functions{Eval: f.eval}, nil
+	}
+	text, err := os.ReadFile(f.functions)
+	if err != nil {
+		return access.Functions{}, err
+	}
+	functions, err := plan.ParseFunctions(f.functions, text)
+	functions.Eval = functions.Eval || f.eval
+	return functions, err
 }
 
 // compile makes the engine; mistakes in the model get the name of its file.
@@ -77,7 +86,7 @@ func (f *casbinFiles) compile(o plan.Options) (*plan.Engine, error) {
 
 const casbinQuestions = `A question is one line of JSON on standard input: an array with a value for each
 field of the request definition, with objects for things that have attributes,
-or {"context": "2", "request": [...]} for the definitions r2, p2, e2 and m2.`
+or {"context_set": "2", "request": [...]} for the definitions r2, p2, e2 and m2.`
 
 func (c *cli) casbinEnforceCommand() *cobra.Command {
 	var files casbinFiles

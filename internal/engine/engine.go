@@ -21,8 +21,7 @@ import (
 
 // Options for New. The zero value works.
 type Options struct {
-	Clock     func() time.Time // time.Now where nil
-	AllowEval bool             // accept Casbin models that evaluate rule texts by eval()
+	Clock func() time.Time // time.Now where nil
 }
 
 // Engine holds the snapshots in force. All its methods may be used by many
@@ -30,7 +29,7 @@ type Options struct {
 type Engine struct {
 	options   Options
 	snapshots atomic.Pointer[map[string]*Snapshot]
-	write     sync.Mutex // taken by Install and Remove only
+	write     sync.Mutex // one change of the map at a time
 	retired   atomic.Uint64
 }
 
@@ -59,23 +58,51 @@ func (e *Engine) Prepare(f access.Facts) (install func(access.Revision), err err
 
 // Install puts a snapshot in force for its tenant.
 func (e *Engine) Install(s *Snapshot) {
+	e.write.Lock()
+	defer e.write.Unlock()
+	e.put(s)
+}
+
+func (e *Engine) put(s *Snapshot) {
 	e.swap(func(all map[string]*Snapshot) {
 		e.retire(all[s.tenant])
 		all[s.tenant] = s
 	})
 }
 
+// Advance puts a tenant at a later revision, as a whole, or changes nothing. An
+// error of kind access.ErrStale says that the difference does not begin at what
+// is in force: the facts must be loaded in full.
+func (e *Engine) Advance(d access.Delta) error {
+	before, ok := e.Snapshot(d.Tenant)
+	if !ok {
+		return access.NotFound("tenant", d.Tenant)
+	}
+	next, err := before.Advance(d)
+	if err != nil {
+		return err
+	}
+	e.write.Lock()
+	defer e.write.Unlock()
+	if now, _ := e.Snapshot(d.Tenant); now != before {
+		return misfit("tenant %q was changed at the same time", d.Tenant)
+	}
+	e.put(next)
+	return nil
+}
+
 // Remove forgets a tenant.
 func (e *Engine) Remove(tenant string) {
+	e.write.Lock()
+	defer e.write.Unlock()
 	e.swap(func(all map[string]*Snapshot) {
 		e.retire(all[tenant])
 		delete(all, tenant)
 	})
 }
 
+// swap edits a copy of the map of tenants and puts it in force. The caller holds write.
 func (e *Engine) swap(edit func(map[string]*Snapshot)) {
-	e.write.Lock()
-	defer e.write.Unlock()
 	all := maps.Clone(*e.snapshots.Load())
 	edit(all)
 	e.snapshots.Store(&all)
@@ -121,12 +148,16 @@ func (e *Engine) DecideAll(ctx context.Context, tenant string, rs []access.Reque
 	if err != nil {
 		return nil, err
 	}
-	now := e.options.Clock()
+	return s.decideAll(ctx, rs, e.options.Clock())
+}
+
+func (s *Snapshot) decideAll(ctx context.Context, rs []access.Request, now time.Time) ([]access.Decision, error) {
 	all := make([]access.Decision, len(rs))
 	for i := range rs {
-		if err := ctx.Err(); err != nil {
+		if err := waiting(ctx); err != nil {
 			return nil, err
 		}
+		var err error
 		all[i], err = s.Decide(&rs[i], now)
 		if errors.Is(err, access.ErrInvalid) {
 			all[i].Detail = err.Error()
@@ -147,12 +178,20 @@ func (e *Engine) Explain(ctx context.Context, tenant string, r *access.Request) 
 }
 
 func (e *Engine) tenant(ctx context.Context, tenant string) (*Snapshot, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, access.Unavailable("the question was given up: %s", err)
+	if err := waiting(ctx); err != nil {
+		return nil, err
 	}
 	s, ok := e.Snapshot(tenant)
 	if !ok {
 		return nil, access.NotFound("tenant", tenant)
 	}
 	return s, nil
+}
+
+// waiting tells whether anybody still waits for an answer.
+func waiting(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return access.Unavailable("the question was given up: %s", err)
+	}
+	return nil
 }

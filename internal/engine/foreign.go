@@ -4,15 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/casbin/casbin/v2/constant"
-	"github.com/casbin/casbin/v2/model"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/engine/plan"
@@ -22,14 +21,14 @@ import (
 // suits the model. Sub-room plan knows how Casbin reads models and rules; here
 // are validity, accounts and what a question may hold.
 type foreign struct {
-	text       string
-	eval       bool
-	rules      []access.Rule
-	plans      []plan.Info
-	fields     []string // of the request, without the prefix
-	usesPolicy bool     // the matcher reads fields of rules
-	inactive   map[string]access.UserStatus
-	turns      []time.Time // moments at which some rule begins or ceases to hold, in order
+	model     *plan.Model
+	functions access.Functions
+	rules     []access.Rule
+	plans     []plan.Info
+	sub       map[string]int // by set, which value of a question names who asks; -1: none does
+	inactive  map[string]access.UserStatus
+	turns     []time.Time // moments at which some rule begins or ceases to hold, in order
+	changes   []time.Time // those and the moments at which some link does
 
 	current atomic.Pointer[spell] // nil until somebody asks, where rules have turns
 	loading sync.Mutex
@@ -40,23 +39,20 @@ type spell struct {
 	engine *plan.Engine
 	span   int
 	rules  []access.Rule
-	empty  bool // no rule of the matcher's kind holds
+	empty  map[string]bool // by set: its matcher reads rules, and none holds
 }
 
-func newForeign(f *access.Facts, o Options) (*foreign, error) {
-	m, lines, err := plan.ReadModel(f.Model)
+func newForeign(f *access.Facts, _ Options) (*foreign, error) {
+	m, err := plan.ReadModel(f.Model)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkForeignMatcher(m, lines); err != nil {
+	if err := checkForeignMatchers(m); err != nil {
 		return nil, err
 	}
 	x := &foreign{
-		text: f.Model, eval: o.AllowEval, rules: f.Rules, inactive: map[string]access.UserStatus{}, turns: turns(f.Rules),
-		usesPolicy: strings.Contains(m["m"]["m"].Value, "p_"),
-	}
-	for _, token := range m["r"]["r"].Tokens {
-		x.fields = append(x.fields, strings.TrimPrefix(token, "r_"))
+		model: m, functions: f.Functions, rules: f.Rules, turns: turns(f.Rules),
+		sub: map[string]int{}, inactive: map[string]access.UserStatus{},
 	}
 	for _, u := range f.Users {
 		if u.Status != access.UserActive && u.Status != "" {
@@ -70,24 +66,20 @@ func newForeign(f *access.Facts, o Options) (*foreign, error) {
 // they are no expressions: a question must not say what it is compared with.
 var patternOfRequest = regexp.MustCompile(`\b(keyMatch|keyGet|ipMatch)\s*\(\s*[^,()]+,\s*r\d*_\w`)
 
-// checkForeignMatcher refuses what plan would answer as stock Casbin does, and
+// checkForeignMatchers refuses what plan would answer as stock Casbin does, and
 // nobody can want.
-func checkForeignMatcher(m model.Model, lines map[string]int) error {
-	for key, a := range m["m"] {
-		if found := patternOfRequest.FindStringSubmatch(a.Value); found != nil {
-			return matcherProblem(lines[key], "%s: %s takes its pattern from the request", key, found[1])
+func checkForeignMatchers(m *plan.Model) error {
+	var problems access.Problems
+	matchers := m.Definitions("m")
+	for _, key := range slices.Sorted(maps.Keys(matchers)) {
+		if found := patternOfRequest.FindStringSubmatch(matchers[key]); found != nil {
+			problems = append(problems, access.Problem{
+				Origin: access.Origin{File: plan.ModelFile, Line: m.Line(key)}, Code: "model-invalid",
+				Message: fmt.Sprintf("%s: %s takes its pattern from the request", key, found[1]),
+			})
 		}
 	}
-	if !strings.Contains(m["m"]["m"].Value, "p_") && m["e"]["e"].Value == constant.DenyOverrideEffect {
-		return matcherProblem(lines["m"], "m: the matcher reads no rule and the effect allows whatever is not denied, so everything would be allowed")
-	}
-	return nil
-}
-
-func matcherProblem(line int, format string, args ...any) error {
-	return access.Problems{{
-		Origin: access.Origin{File: plan.ModelFile, Line: line}, Code: "model-invalid", Message: fmt.Sprintf(format, args...),
-	}}
+	return problems.Err()
 }
 
 // check compiles all rules, whenever they hold, so that a rule of tomorrow is
@@ -103,6 +95,10 @@ func (x *foreign) check() error {
 		return errors.Join(err, problems.Err())
 	}
 	x.plans = s.engine.Plans()
+	for _, p := range x.plans {
+		x.sub[p.Set] = slices.Index(s.engine.Fields(p.Set), "sub")
+	}
+	x.changes = slices.SortedFunc(slices.Values(slices.Concat(x.turns, s.engine.Turns())), time.Time.Compare)
 	if len(x.turns) == 0 {
 		x.current.Store(s)
 	}
@@ -119,12 +115,15 @@ func blanks(rules []access.Rule) (problems access.Problems) {
 }
 
 func (x *foreign) compile(span int, rules []access.Rule) (*spell, error) {
-	e, err := plan.Compile(plan.Options{Model: x.text, Rules: rules, Eval: x.eval})
+	e, err := x.model.Compile(plan.Options{Rules: rules, Functions: x.functions})
 	if err != nil {
 		return nil, err
 	}
-	empty := !slices.ContainsFunc(rules, func(r access.Rule) bool { return r.Type == "p" })
-	return &spell{engine: e, span: span, rules: rules, empty: empty}, nil
+	s := &spell{engine: e, span: span, rules: rules, empty: map[string]bool{}}
+	for _, p := range e.Plans() {
+		s.empty[p.Set] = p.Reads && p.Rules == 0
+	}
+	return s, nil
 }
 
 func turns(rules []access.Rule) []time.Time {
@@ -140,13 +139,9 @@ func turns(rules []access.Rule) []time.Time {
 	return slices.CompactFunc(all, time.Time.Equal)
 }
 
-// span numbers the spans between turns: span 0 lasts until the first turn.
-func (x *foreign) span(now time.Time) int {
-	n, exact := slices.BinarySearchFunc(x.turns, now, time.Time.Compare)
-	if exact {
-		n++
-	}
-	return n
+// following gives the place of the first moment after now.
+func following(moments []time.Time, now time.Time) int {
+	return sort.Search(len(moments), func(i int) bool { return moments[i].After(now) })
 }
 
 // during tells whether a validity holds throughout a span.
@@ -159,7 +154,7 @@ func (x *foreign) during(v access.Validity, span int) bool {
 
 // at gives the rules that hold at the moment now.
 func (x *foreign) at(now time.Time) (*spell, error) {
-	span := x.span(now)
+	span := following(x.turns, now) // they are numbered by the turn that ends them
 	if s := x.current.Load(); s != nil && s.span == span {
 		return s, nil
 	}
@@ -215,20 +210,24 @@ func (x *foreign) finish(s *Snapshot, c *foreignCase, d access.Decision, now tim
 	if c.failure != "" {
 		d.Detail = c.failure
 	}
-	if span := x.span(now); span < len(x.turns) {
-		d.ValidUntil = x.turns[span]
+	if next := following(x.changes, now); next < len(x.changes) {
+		d.ValidUntil = x.changes[next]
 	}
 	return d
 }
 
 // question checks the values of a request and puts them to the model.
 func (x *foreign) question(s *Snapshot, r *access.Request, now time.Time) (*foreignCase, error) {
-	values, err := x.values(r.Raw)
+	held, err := x.at(now)
+	if err != nil {
+		return nil, err
+	}
+	values, err := foreignValues(held.engine, r)
 	if err != nil {
 		return nil, err
 	}
 	c := &foreignCase{}
-	if i := slices.Index(x.fields, "sub"); i >= 0 {
+	if i := x.sub[r.RawSet]; i >= 0 {
 		id, _ := values[i].(string)
 		c.status = x.inactive[id]
 		if c.status == "" {
@@ -238,12 +237,8 @@ func (x *foreign) question(s *Snapshot, r *access.Request, now time.Time) (*fore
 	if c.status != "" {
 		return c, nil
 	}
-	held, err := x.at(now)
-	if err != nil {
-		return nil, err
-	}
 	var failed *plan.EvaluationError
-	if c.verdict, err = x.verdict(held, values); errors.As(err, &failed) {
+	if c.verdict, err = held.verdict(now, r.RawSet, values); errors.As(err, &failed) {
 		s.failures.Add(1)
 		c.failure = fmt.Sprintf("the model could not be evaluated: %.200s", firstLine(failed.Err))
 		return c, nil
@@ -253,12 +248,12 @@ func (x *foreign) question(s *Snapshot, r *access.Request, now time.Time) (*fore
 
 // verdict is the model's answer. Where it errs, and where it would allow by an
 // empty policy, the answer is no.
-func (x *foreign) verdict(s *spell, values []any) (access.Verdict, error) {
+func (s *spell) verdict(now time.Time, set string, values []any) (access.Verdict, error) {
 	v := access.Verdict{Reason: access.ReasonNoGrant}
-	if x.usesPolicy && s.empty {
+	if s.empty[set] {
 		return v, nil
 	}
-	a, err := s.engine.Enforce("", values)
+	a, err := s.engine.EnforceAt(now, set, values)
 	if err != nil {
 		return v, err
 	}
@@ -275,39 +270,49 @@ func (x *foreign) verdict(s *spell, values []any) (access.Verdict, error) {
 	return v, nil
 }
 
-// values checks what is put to the model: as many values as it wants, none of
-// them blank, and only kinds on which the interpreter calls no methods.
-func (x *foreign) values(raw []any) ([]any, error) {
-	if len(raw) != len(x.fields) {
-		return nil, access.Invalid("request", "has %d values; this tenant's model wants %d: %s", len(raw), len(x.fields), strings.Join(x.fields, ", "))
+// foreignValues checks what is put to the model: a set of definitions that it
+// has, as many values as that wants, none of them blank, and only kinds on which
+// the interpreter calls no methods.
+func foreignValues(e *plan.Engine, r *access.Request) ([]any, error) {
+	fields := e.Fields(r.RawSet)
+	if fields == nil {
+		return nil, access.Invalid("context_set", "this tenant's model has no definitions %q", r.RawSet)
 	}
-	values := make([]any, len(raw))
-	for i, v := range raw {
-		field := "request." + x.fields[i]
-		switch v := v.(type) {
-		case string:
-			if v == "" {
-				return nil, access.Invalid(field, "must not be blank")
-			}
-			values[i] = v
-		case bool, float64, int, int64:
-			values[i] = v
-		case json.Number:
-			n, err := v.Float64()
-			if err != nil {
-				return nil, access.Invalid(field, "is no number")
-			}
-			values[i] = n
-		case map[string]any:
-			if v == nil {
-				return nil, access.Invalid(field, "must not be blank")
-			}
-			values[i] = v
-		default:
-			return nil, access.Invalid(field, "must be a text, a number, true, false or an object")
+	if len(r.Raw) != len(fields) {
+		return nil, access.Invalid("request", "has %d values; this tenant's model wants %d: %s", len(r.Raw), len(fields), strings.Join(fields, ", "))
+	}
+	values := make([]any, len(fields))
+	for i, v := range r.Raw {
+		var err error
+		if values[i], err = foreignValue("request."+fields[i], v); err != nil {
+			return nil, err
 		}
 	}
 	return values, nil
+}
+
+func foreignValue(field string, v any) (any, error) {
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return nil, access.Invalid(field, "must not be blank")
+		}
+		return v, nil
+	case bool, float64, int, int64:
+		return v, nil
+	case json.Number:
+		n, err := v.Float64()
+		if err != nil {
+			return nil, access.Invalid(field, "is no number")
+		}
+		return n, nil
+	case map[string]any:
+		if v == nil {
+			return nil, access.Invalid(field, "must not be blank")
+		}
+		return v, nil
+	}
+	return nil, access.Invalid(field, "must be a text, a number, true, false or an object")
 }
 
 // foreignCase puts the model's answer through the gates. Only the gates of subject

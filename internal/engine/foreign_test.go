@@ -77,8 +77,8 @@ func TestForeign_casbinExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, policyFile := range glob(t, dir, "*.csv") {
-			facts := access.Facts{Tenant: "t", Model: string(text), Rules: readLines(t, policyFile)}
-			s, err := engine.CompileWith(facts, engine.Options{AllowEval: true})
+			facts := access.Facts{Tenant: "t", Model: string(text), Functions: access.Functions{Eval: true}, Rules: readLines(t, policyFile)}
+			s, err := engine.Compile(facts)
 			if err != nil {
 				if !errors.Is(err, access.ErrInvalid) {
 					t.Errorf("%s with %s: %v is not a list of problems", modelFile, policyFile, err)
@@ -238,12 +238,17 @@ func TestForeign_refused(t *testing.T) {
 	}
 }
 
-// TestForeign_eval shows that eval() works where the operator allows it, and
-// that texts of rules are bounded there.
+// TestForeign_eval shows that eval() works where the tenant's policy says so and
+// nowhere else, and that texts of rules are bounded there.
 func TestForeign_eval(t *testing.T) {
 	model := strings.Replace(aclModel, "r.obj == p.obj", "eval(p.obj)", 1)
-	e := engine.New(engine.Options{AllowEval: true})
-	install, err := e.Prepare(access.Facts{Tenant: "t", Model: model, Rules: []access.Rule{line("p", "alice", "r.obj.Age > 18", "read", "allow")}})
+	facts := access.Facts{Tenant: "t", Model: model, Rules: []access.Rule{line("p", "alice", "r.obj.Age > 18", "read", "allow")}}
+	if _, err := engine.Compile(facts); err == nil || !strings.Contains(err.Error(), "eval() runs the texts of rules as code") {
+		t.Errorf("not declared: got %v", err)
+	}
+	facts.Functions.Eval = true
+	e := engine.New(engine.Options{})
+	install, err := e.Prepare(facts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,8 +259,8 @@ func TestForeign_eval(t *testing.T) {
 			t.Errorf("at %v: %+v, %v", age, d, err)
 		}
 	}
-	deep := strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200)
-	if _, err := e.Prepare(access.Facts{Tenant: "t", Model: model, Rules: []access.Rule{line("p", "alice", deep, "read", "allow")}}); err == nil {
+	facts.Rules = []access.Rule{line("p", "alice", strings.Repeat("(", 200)+"true"+strings.Repeat(")", 200), "read", "allow")}
+	if _, err := e.Prepare(facts); err == nil {
 		t.Error("a rule text without bounds was accepted")
 	}
 }

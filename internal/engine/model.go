@@ -2,9 +2,9 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"sync"
 	"unicode"
-
-	"github.com/casbin/casbin/v2/model"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/engine/plan"
@@ -41,33 +41,36 @@ func Model(c access.Combining) string {
 // where that is the built-in model, whatever its blanks and comments; else the
 // text itself. What is wrong with it comes as access.Problems with the line.
 func ModelOf(text string) (string, access.Combining, error) {
-	m, _, err := plan.ReadModel(text)
+	m, err := plan.ReadModel(text)
 	if err != nil {
 		return "", "", err
 	}
-	for _, c := range []access.Combining{access.DenyOverrides, access.AllowOverrides} {
-		ours, _, err := plan.ReadModel(Model(c))
-		if err != nil {
-			return "", "", err
-		}
+	for combining, ours := range builtIn() {
 		if sameModel(m, ours) {
-			return "", c, nil
+			return "", combining, nil
 		}
 	}
 	return text, "", nil
 }
 
-// sameModel compares two models token by token.
-func sameModel(a, b model.Model) bool {
-	for _, section := range []string{"r", "p", "g", "e", "m"} {
-		if len(a[section]) != len(b[section]) {
-			return false
+// builtIn gives the built-in models, read once.
+var builtIn = sync.OnceValue(func() map[access.Combining]*plan.Model {
+	models := map[access.Combining]*plan.Model{}
+	for _, c := range []access.Combining{access.DenyOverrides, access.AllowOverrides} {
+		m, err := plan.ReadModel(Model(c))
+		if err != nil {
+			panic(err) // a constant of ours, which tests read
 		}
-		for key, x := range a[section] {
-			y := b[section][key]
-			if y == nil || squeeze(x.Value) != squeeze(y.Value) {
-				return false
-			}
+		models[c] = m
+	}
+	return models
+})
+
+// sameModel compares two models token by token.
+func sameModel(a, b *plan.Model) bool {
+	for _, kind := range []string{"r", "p", "g", "e", "m"} {
+		if !maps.EqualFunc(a.Definitions(kind), b.Definitions(kind), func(x, y string) bool { return squeeze(x) == squeeze(y) }) {
+			return false
 		}
 	}
 	return true

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/casbin/casbin/v2/util"
 	"github.com/casbin/govaluate"
@@ -18,7 +18,7 @@ const maxRules = 1 << 25
 
 // compiler makes an engine of a model and rules.
 type compiler struct {
-	source   *parsedModel
+	source   *Model
 	options  Options
 	world    *world
 	loader   *loader
@@ -41,7 +41,7 @@ func (c *compiler) compile() (*Engine, error) {
 	c.linkAll()
 	c.world.functions = c.world.patterns.functions()
 	maps.Copy(c.world.functions, c.world.linkFunctions())
-	e := &Engine{sets: map[string]*set{}}
+	e := &Engine{sets: map[string]*set{}, turns: c.turns()}
 	for name, p := range c.source.sets() {
 		e.sets[name] = c.set(name, p)
 	}
@@ -58,35 +58,50 @@ func (c *compiler) problem(key, code, hint, format string, args ...any) {
 
 // checkFunctions wants declarations to fit the role definitions.
 func (c *compiler) checkFunctions() {
-	f, g := c.options.Functions, c.source.model["g"]
-	for what, declared := range map[string]map[string]string{"roles": f.Roles, "domains": f.Domains, "conditions": f.Conditions} {
-		for key, name := range declared {
-			a := g[key]
-			allowed := matching
-			if what == "conditions" {
-				allowed = []string{"timeMatch", "none"}
-			}
-			switch {
-			case a == nil:
-				c.problem(key, "function-misplaced", "", "%s are declared for %s, which the model does not define", what, key)
-			case !slices.Contains(allowed, name):
-				c.problem(key, "function-unknown", "write one of: "+strings.Join(allowed, ", "), "there is no function %q for %s", name, what)
-			case what == "domains" && len(a.Tokens) < 3, what == "conditions" && len(a.ParamsTokens) == 0, what != "conditions" && len(a.ParamsTokens) > 0:
-				c.problem(key, "function-misplaced", "", "this role definition has no use for a function for %s", what)
-			}
+	for _, p := range c.options.Functions.Check() {
+		if p.Origin.File == "" {
+			p.Origin.File = ModelFile
+		}
+		c.problems = append(c.problems, p)
+	}
+	for _, d := range c.options.Functions.Declarations() {
+		a := c.source.model["g"][d.Definition]
+		switch {
+		case a == nil:
+			c.misdeclared(d, "the model defines no %s", d.Definition)
+		case d.Kind == "domains" && len(a.Tokens) < 3:
+			c.misdeclared(d, "%s has no domains", d.Definition)
+		case d.Kind == "conditions" && len(a.ParamsTokens) == 0:
+			c.misdeclared(d, "the links of %s have no conditions", d.Definition)
+		case d.Kind != "conditions" && len(a.ParamsTokens) > 0:
+			c.misdeclared(d, "Casbin compares no names in %s, whose links have conditions", d.Definition)
+		case d.Name == "timeMatch" && len(a.ParamsTokens) != 2:
+			c.misdeclared(d, "timeMatch takes two parameters, and %s has %d", d.Definition, len(a.ParamsTokens))
 		}
 	}
-	for key, a := range g {
-		conditional := len(a.ParamsTokens) > 0
-		switch {
-		case conditional && f.Conditions[key] == "":
+	for key, a := range c.source.model["g"] {
+		switch conditional := len(a.ParamsTokens) > 0; {
+		case conditional && c.options.Functions.Conditions[key] == "":
 			c.problem(key, "function-missing", "declare the condition timeMatch, or none", "without a declared condition Casbin would take every link as valid, whatever its parameters say")
 		case conditional && len(a.Tokens) > 2 && c.source.implicitDomains():
 			c.problem(key, "function-misplaced", "", "Casbin cannot load conditional links together with keyMatch(r.dom, p.dom) in the matcher")
-		case f.Conditions[key] == "timeMatch" && len(a.ParamsTokens) != 2:
-			c.problem(key, "function-misplaced", "", "timeMatch takes two parameters")
 		}
 	}
+}
+
+// misdeclared reports a declaration where it stands, or else where the model
+// defines what it is about.
+func (c *compiler) misdeclared(d access.FunctionDeclaration, format string, args ...any) {
+	at, hint := d.Origin, ""
+	if at == (access.Origin{}) {
+		at = access.Origin{File: ModelFile, Line: c.source.lines[d.Definition]}
+	}
+	if near := access.Nearest(d.Definition, slices.Sorted(maps.Keys(c.source.model["g"]))); near != "" && near != d.Definition {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	c.problems = append(c.problems, access.Problem{
+		Origin: at, Code: "function-misplaced", Hint: hint, Message: d.Kind + " " + d.Definition + ": " + fmt.Sprintf(format, args...),
+	})
 }
 
 // linkAll builds the graphs of roles.
@@ -115,6 +130,24 @@ func (c *compiler) linkAll() {
 		}
 		c.world.roles[key] = m
 	}
+}
+
+// turns gathers when links begin and cease to hold. Casbin wants a moment behind
+// the one at which a link begins.
+func (c *compiler) turns() []time.Time {
+	var all []time.Time
+	for _, m := range c.world.roles {
+		for _, s := range m.spans {
+			if s.after != nil {
+				all = append(all, s.after.Add(1))
+			}
+			if s.before != nil {
+				all = append(all, *s.before)
+			}
+		}
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return slices.CompactFunc(all, time.Time.Equal)
 }
 
 // soundLink wants names that serve as patterns to be patterns.

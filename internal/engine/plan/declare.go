@@ -15,21 +15,44 @@ import (
 //	roles: {g2: keyMatch2}        # names in g2 are patterns
 //	domains: {g: keyMatch}        # domains in g are patterns
 //	conditions: {g: timeMatch}    # links of g hold for a time
+//	eval: true                    # matchers may run texts of rules as code
 //
-// A mistake comes as access.Problems.
-func ParseFunctions(file string, text []byte) (Functions, error) {
-	var f struct {
-		Roles      map[string]string `yaml:"roles"`
-		Domains    map[string]string `yaml:"domains"`
-		Conditions map[string]string `yaml:"conditions"`
+// These are the words of the key functions in a bundle.yaml too. A mistake comes
+// as access.Problems.
+func ParseFunctions(file string, text []byte) (access.Functions, error) {
+	var d struct {
+		Roles      declared `yaml:"roles"`
+		Domains    declared `yaml:"domains"`
+		Conditions declared `yaml:"conditions"`
+		Eval       bool     `yaml:"eval"`
 	}
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return Functions{}, access.Problems{{
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&d); err != nil && !errors.Is(err, io.EOF) {
+		return access.Functions{}, access.Problems{{
 			Origin: access.Origin{File: file, Line: lineIn(err.Error())}, Code: "functions-syntax",
-			Message: shown(err.Error()), Hint: "write roles, domains and conditions, each with names of functions by role definition",
+			Message: shown(err.Error()), Hint: "write roles, domains and conditions, each with names of functions by role definition, and eval",
 		}}
 	}
-	return Functions(f), nil
+	f := access.Functions{Eval: d.Eval, Origins: map[string]access.Origin{}}
+	f.Roles = d.Roles.names("roles", file, f.Origins)
+	f.Domains = d.Domains.names("domains", file, f.Origins)
+	f.Conditions = d.Conditions.names("conditions", file, f.Origins)
+	return f, f.Check().Err()
+}
+
+// declared are names of functions by role definition.
+type declared map[string]yaml.Node
+
+// names notes where each name stands.
+func (d declared) names(kind, file string, places map[string]access.Origin) map[string]string {
+	if d == nil {
+		return nil
+	}
+	names := make(map[string]string, len(d))
+	for definition, n := range d {
+		names[definition] = n.Value
+		places[kind+" "+definition] = access.Origin{File: file, Line: n.Line, Column: n.Column}
+	}
+	return names
 }

@@ -2,9 +2,12 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/casbin/casbin/v2/constant"
 	"github.com/casbin/govaluate"
 )
 
@@ -35,6 +38,46 @@ func (s *set) describe(branches []branch, left []token) Info {
 		info.Why += fmt.Sprintf("; WARNING: with %d rules a question takes long, and only some are answered at a time", info.Rules)
 	}
 	return info
+}
+
+// uses lists what decides besides the comparisons of the matcher.
+func (s *set) uses(tokens []token) []string {
+	all := []string{"effect " + s.effect.String()}
+	switch field := slices.Index(s.policy.tokens, s.parts.p+"_"+constant.PriorityIndex); {
+	case field >= 0:
+		all = append(all, "rules in the order of "+dotted(s.policy.tokens[field]))
+	case s.effect == subjectPriority:
+		all = append(all, "rules in the order of their subjects")
+	}
+	called := map[string]bool{}
+	for _, c := range calls(tokens) {
+		called[c.function] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(called)) {
+		if m := s.world.roles[name]; m != nil {
+			all = append(all, m.uses(name)...)
+		}
+	}
+	if s.evaluates {
+		all = append(all, "eval() runs texts of rules as code")
+	}
+	return all
+}
+
+func (m *roles) uses(name string) (all []string) {
+	if m.roleFunction != "" {
+		all = append(all, fmt.Sprintf("names in %s are patterns (%s)", name, m.roleFunction))
+	}
+	if m.domainFunction != "" {
+		all = append(all, fmt.Sprintf("domains in %s are patterns (%s)", name, m.domainFunction))
+	}
+	switch {
+	case m.spans != nil:
+		all = append(all, fmt.Sprintf("links of %s hold for a time (timeMatch)", name))
+	case m.conditional:
+		all = append(all, fmt.Sprintf("links of %s hold whatever their conditions say (none)", name))
+	}
+	return all
 }
 
 // found names what the index looks for.

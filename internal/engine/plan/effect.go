@@ -13,6 +13,11 @@ const (
 	subjectPriority // like priority; only the order of the rules differs
 )
 
+// String gives the name that Casbin's manual has for it.
+func (e effect) String() string {
+	return [...]string{"allow-override", "deny-override", "allow-and-deny", "priority", "subject-priority"}[e]
+}
+
 // effects are the spellings that stock Casbin knows.
 var effects = map[string]effect{
 	constant.AllowOverrideEffect:   allowOverride,

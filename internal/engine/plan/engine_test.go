@@ -51,8 +51,8 @@ func TestPlans(t *testing.T) {
 		"r.sub == p.sub && (r.obj == p.obj ? true : r.act == '')": "candidates: rules are found by p.sub; for these",
 	} {
 		o := plan.Options{
-			Model: modelOf("", "g = _, _\ng2 = _, _", "", matcher), Eval: true, Rules: mustParse(t, "p, r.sub == 'x', b, c\np, r.sub == 'y', b, c\np, true, b, c"),
-			Functions: plan.Functions{Roles: map[string]string{"g2": "keyMatch2"}},
+			Model: modelOf("", "g = _, _\ng2 = _, _", "", matcher), Rules: mustParse(t, "p, r.sub == 'x', b, c\np, r.sub == 'y', b, c\np, true, b, c"),
+			Functions: access.Functions{Roles: map[string]string{"g2": "keyMatch2"}, Eval: true},
 		}
 		if strings.HasPrefix(matcher, "keyMatch2") {
 			o.Rules = nil
@@ -109,7 +109,7 @@ func TestEnforce_time(t *testing.T) {
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 	e := mustCompile(t, plan.Options{
 		Model: modelOf("", "g = _, _, (_, _)", "", "g(r.sub, p.sub)"), Clock: func() time.Time { return now },
-		Rules: mustParse(t, "p, admin, x, y\ng, alice, staff, 2026-01-15 11:00:00, 2026-01-15 13:00:00\ng, staff, admin, _, _"), Functions: plan.Functions{Conditions: map[string]string{"g": "timeMatch"}},
+		Rules: mustParse(t, "p, admin, x, y\ng, alice, staff, 2026-01-15 11:00:00, 2026-01-15 13:00:00\ng, staff, admin, _, _"), Functions: access.Functions{Conditions: map[string]string{"g": "timeMatch"}},
 	})
 	for offset, want := range map[time.Duration]bool{0: true, -61 * time.Minute: false, 61 * time.Minute: false, -time.Hour: false, time.Hour: false, time.Hour - 1: true} {
 		start := now
@@ -145,7 +145,7 @@ func TestEnforce_scansQueue(t *testing.T) {
 		}
 		e := mustCompile(t, plan.Options{
 			Model: modelOf("", "g = _, _, (_, _)", "", "r.act + 'x' != 'x' && g(r.sub, p.sub)"), Rules: rules, Clock: clock,
-			Functions: plan.Functions{Conditions: map[string]string{"g": "timeMatch"}},
+			Functions: access.Functions{Conditions: map[string]string{"g": "timeMatch"}},
 		})
 		if got := strings.Contains(e.Plans()[0].Why, "WARNING: with 1000 rules"); got != queue {
 			t.Errorf("%d rules: warned is %v", n, got)
@@ -250,7 +250,6 @@ func TestEnforce_keepsNothingAboutQuestions(t *testing.T) {
 	s := shapes[0]
 	e := mustCompile(t, plan.Options{
 		Model: strings.Replace(s.model, "r.act == p.act", "r.act == p.act && r.act =~ '^r'", 1), Rules: s.rules(1100),
-		Functions: plan.Functions{},
 	})
 	heap := func() uint64 {
 		var m runtime.MemStats

@@ -15,7 +15,7 @@ import (
 )
 
 // exampleFunctions are what Casbin's own tests register for its examples.
-var exampleFunctions = map[string]plan.Functions{
+var exampleFunctions = map[string]access.Functions{
 	"rbac_with_pattern_model.conf":                  {Roles: map[string]string{"g2": "keyMatch2"}},
 	"rbac_with_all_pattern_model.conf":              {Roles: map[string]string{"g": "keyMatch2"}, Domains: map[string]string{"g": "keyMatch2"}},
 	"rbac_with_domain_pattern_model.conf":           {Domains: map[string]string{"g": "keyMatch2"}},
@@ -102,7 +102,8 @@ func tryExample(t *testing.T, model, policy string) (asked int) {
 	if err != nil {
 		t.Fatalf("%s: %v", policy, err)
 	}
-	o := plan.Options{Model: string(text), Rules: rules, Functions: exampleFunctions[name], Eval: true}
+	o := plan.Options{Model: string(text), Rules: rules, Functions: exampleFunctions[name]}
+	o.Functions.Eval = true
 	stock, stockErr := plan.NewStock(o)
 	ours, err := plan.Compile(o)
 	if err != nil {

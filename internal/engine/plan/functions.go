@@ -13,19 +13,6 @@ import (
 	"github.com/casbin/govaluate"
 )
 
-// Functions says what an application that uses Casbin would register in code.
-// Keys are role definitions, "g" or "g2"; values are names from Casbin's list.
-type Functions struct {
-	// Roles makes the names in a role definition patterns: keyMatch, keyMatch2,
-	// keyMatch3, keyMatch4, keyMatch5, regexMatch or globMatch.
-	Roles map[string]string
-	// Domains does the same for the third field of a role definition.
-	Domains map[string]string
-	// Conditions says how the parameters of a definition such as
-	// "g = _, _, (_, _)" limit its links: timeMatch, or none.
-	Conditions map[string]string
-}
-
 // builtins are the functions that stock Casbin offers to every matcher.
 var builtins = map[string]govaluate.ExpressionFunction{
 	"keyMatch": util.KeyMatchFunc, "keyMatch2": util.KeyMatch2Func, "keyMatch3": util.KeyMatch3Func,
@@ -38,9 +25,6 @@ var builtins = map[string]govaluate.ExpressionFunction{
 // regular expression or a glob. A question must not choose it: it could match
 // everything, take long, and Casbin would remember some of them for ever.
 var expressions = []string{"keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5", "keyGet2", "keyGet3", "regexMatch", "globMatch"}
-
-// matching are the functions that can compare names of roles and domains.
-var matching = []string{"keyMatch", "keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5", "regexMatch", "globMatch"}
 
 // pattern is a compiled second argument: it tells whether a first one matches.
 // It neither errs nor panics, whatever text it gets.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/casbin/casbin/v2/util"
 
+	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/engine/plan"
 )
 
@@ -124,7 +125,7 @@ func FuzzModel(f *testing.F) {
 		f.Add(m)
 	}
 	f.Fuzz(func(_ *testing.T, model string) {
-		e, err := plan.Compile(plan.Options{Model: model, Eval: true, Functions: plan.Functions{Conditions: map[string]string{"g": "timeMatch"}}})
+		e, err := plan.Compile(plan.Options{Model: model, Functions: access.Functions{Conditions: map[string]string{"g": "timeMatch"}, Eval: true}})
 		if err == nil {
 			_, _ = e.Enforce("", []any{"a", "b", "c"})
 		}

@@ -37,26 +37,30 @@ type definition struct {
 	line         int
 }
 
-// parsedModel is a model that Casbin has parsed and we have found no fault with.
-type parsedModel struct {
+// Model is a model that Casbin has parsed and we have found no fault with. It
+// never changes, and may be compiled with rules any number of times.
+type Model struct {
 	model model.Model
 	lines map[string]int // by key
 }
 
-// ReadModel gives a model as Casbin parses it, with the line on which each
-// definition begins. What Compile would refuse in the model alone is refused
-// here too, as access.Problems.
-func ReadModel(text string) (m model.Model, lines map[string]int, err error) {
-	s, err := readModel(text)
-	if err != nil {
-		return nil, nil, err
+// Definitions gives the definitions of a kind ("r", "p", "g", "e" or "m") by their
+// keys, as Casbin holds them.
+func (s *Model) Definitions(kind string) map[string]string {
+	all := map[string]string{}
+	for key, a := range s.model[kind] {
+		all[key] = a.Value
 	}
-	return s.model, s.lines, nil
+	return all
 }
 
-// readModel parses with Casbin and refuses what Casbin would take and then fail
-// on, pass over, or read differently from how it is written.
-func readModel(text string) (s *parsedModel, err error) {
+// Line is the line on which the definition of a key begins.
+func (s *Model) Line(key string) int { return s.lines[key] }
+
+// ReadModel parses a model with Casbin. It refuses, as access.Problems with their
+// lines, what Casbin would take and then fail on, pass over, or read differently
+// from how it is written.
+func ReadModel(text string) (s *Model, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s, err = nil, modelProblem(0, "model-invalid", "", "the model cannot be read: %.200v", p)
@@ -73,7 +77,7 @@ func readModel(text string) (s *parsedModel, err error) {
 	if err != nil {
 		return nil, modelProblem(lineIn(err.Error()), "model-invalid", "", "%.200s", err)
 	}
-	s = &parsedModel{model: m, lines: map[string]int{}}
+	s = &Model{model: m, lines: map[string]int{}}
 	var problems access.Problems
 	for _, check := range []func() access.Problems{
 		func() access.Problems { return s.checkDefinitions(text) },
@@ -96,7 +100,7 @@ func modelProblem(line int, code, hint, format string, args ...any) access.Probl
 }
 
 // problem is about a definition.
-func (s *parsedModel) problem(key, code, hint, format string, args ...any) access.Problems {
+func (s *Model) problem(key, code, hint, format string, args ...any) access.Problems {
 	return modelProblem(s.lines[key], code, hint, key+": "+format, args...)
 }
 
@@ -147,7 +151,7 @@ func definitions(text string) []definition {
 
 // checkDefinitions refuses definitions that Casbin passes over in silence: of
 // two with one key the first, and all that follow a gap in the numbering.
-func (s *parsedModel) checkDefinitions(text string) access.Problems {
+func (s *Model) checkDefinitions(text string) access.Problems {
 	var problems access.Problems
 	for _, d := range definitions(text) {
 		letter := letterOf(d.section)
@@ -174,7 +178,7 @@ func letterOf(section string) string {
 }
 
 // checkFields refuses fields without a name and two of one name.
-func (s *parsedModel) checkFields() access.Problems {
+func (s *Model) checkFields() access.Problems {
 	var problems access.Problems
 	for _, letter := range []string{"r", "p"} {
 		for key, a := range s.model[letter] {
@@ -195,7 +199,7 @@ func (s *parsedModel) checkFields() access.Problems {
 
 // checkRoles wants "_, _" with an optional third field and, for conditions on
 // links, parameters in parentheses at the end.
-func (s *parsedModel) checkRoles() access.Problems {
+func (s *Model) checkRoles() access.Problems {
 	var problems access.Problems
 	for key, a := range s.model["g"] {
 		if n := len(a.Tokens); n < 2 || n > 3 || strings.Count(a.Value, "_") != n+len(a.ParamsTokens) {
@@ -205,7 +209,7 @@ func (s *parsedModel) checkRoles() access.Problems {
 	return problems
 }
 
-func (s *parsedModel) checkMatchers(text string, raw config.ConfigInterface) access.Problems {
+func (s *Model) checkMatchers(text string, raw config.ConfigInterface) access.Problems {
 	var problems access.Problems
 	add := func(p access.Problems) { problems = append(problems, p...) }
 	for key, a := range s.model["m"] {
@@ -304,7 +308,7 @@ func nesting(expression string) int {
 }
 
 // checkEffects wants one of the five effects that Casbin knows, to the letter.
-func (s *parsedModel) checkEffects() access.Problems {
+func (s *Model) checkEffects() access.Problems {
 	var problems access.Problems
 	for key, a := range s.model["e"] {
 		if _, ok := effects[a.Value]; !ok {
@@ -328,7 +332,7 @@ type parts struct{ r, p, e, m string }
 
 // sets pairs the definitions: the set "" is r, p, e, m, and the set "2" is r2,
 // p2, e2, m2, with the plain definition where the model has no numbered one.
-func (s *parsedModel) sets() map[string]parts {
+func (s *Model) sets() map[string]parts {
 	all := map[string]parts{}
 	for _, letter := range []string{"r", "p", "e", "m"} {
 		for key := range s.model[letter] {
@@ -344,11 +348,11 @@ func (s *parsedModel) sets() map[string]parts {
 	return all
 }
 
-func (s *parsedModel) partsOf(suffix string) parts {
+func (s *Model) partsOf(suffix string) parts {
 	return parts{s.or("r", suffix), s.or("p", suffix), s.or("e", suffix), s.or("m", suffix)}
 }
 
-func (s *parsedModel) or(letter, suffix string) string {
+func (s *Model) or(letter, suffix string) string {
 	if s.model[letter][letter+suffix] != nil {
 		return letter + suffix
 	}
@@ -358,7 +362,7 @@ func (s *parsedModel) or(letter, suffix string) string {
 // implicitDomains tells whether Casbin makes keyMatch the domain matching
 // function of every three-field role definition, which the mere letters of the
 // first matcher cause.
-func (s *parsedModel) implicitDomains() bool {
+func (s *Model) implicitDomains() bool {
 	return strings.Contains(s.model["m"]["m"].Value, "keyMatch(r_dom, p_dom)")
 }
 

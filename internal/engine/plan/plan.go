@@ -35,8 +35,7 @@ import (
 type Options struct {
 	Model     string        // the text of a model.conf
 	Rules     []access.Rule // in the order of the policy; they are not kept
-	Functions Functions
-	Eval      bool             // whether matchers may run texts of rules by eval()
+	Functions access.Functions
 	Clock     func() time.Time // for links that hold for a time; nil is the real clock
 }
 
@@ -59,12 +58,16 @@ type Info struct {
 	// are no rules, Casbin evaluates the matcher with blank fields, which can come
 	// out as an allow.
 	Reads bool
+	// Uses says, for people, what else decides: the effect, the order of the rules,
+	// functions, conditions on links, eval().
+	Uses []string
 }
 
 // Engine answers questions. It never changes, and serves any number of
 // goroutines.
 type Engine struct {
 	sets      map[string]*set
+	turns     []time.Time
 	questions sync.Pool
 }
 
@@ -76,16 +79,20 @@ type world struct {
 	functions map[string]govaluate.ExpressionFunction
 	clock     func() time.Time
 	eval      bool
-	scans     chan struct{} // holds a token for each long scan under way
 }
 
 // Compile makes an engine. What is wrong comes as access.Problems.
 func Compile(o Options) (*Engine, error) {
-	src, err := readModel(o.Model)
+	m, err := ReadModel(o.Model)
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{source: src, options: o, world: &world{names: newNames(), patterns: patterns{}, roles: map[string]*roles{}, clock: o.Clock, eval: o.Eval, scans: newScans()}}
+	return m.Compile(o)
+}
+
+// Compile makes an engine of the model; o.Model is not looked at.
+func (s *Model) Compile(o Options) (*Engine, error) {
+	c := &compiler{source: s, options: o, world: &world{names: newNames(), patterns: patterns{}, roles: map[string]*roles{}, clock: o.Clock, eval: o.Functions.Eval}}
 	if c.world.clock == nil {
 		c.world.clock = time.Now
 	}
@@ -122,10 +129,19 @@ func (e *Engine) Fields(set string) []string {
 	return fields
 }
 
+// Turns are the moments at which some link begins or ceases to hold, in order:
+// between two of them the same question has the same answer.
+func (e *Engine) Turns() []time.Time { return slices.Clone(e.turns) }
+
 // Enforce answers a question to a set of definitions, "" or the number that its
 // definitions end in. An error means that stock Casbin would give an error too,
 // or that the question is no question; it never comes with an allow.
-func (e *Engine) Enforce(set string, values []any) (a Answer, err error) {
+func (e *Engine) Enforce(set string, values []any) (Answer, error) {
+	return e.EnforceAt(time.Time{}, set, values)
+}
+
+// EnforceAt answers for the moment now; the zero time is that of Options.Clock.
+func (e *Engine) EnforceAt(now time.Time, set string, values []any) (a Answer, err error) {
 	s, ok := e.sets[set]
 	if !ok {
 		return noAnswer, access.NotFound("context", set)
@@ -141,5 +157,6 @@ func (e *Engine) Enforce(set string, values []any) (a Answer, err error) {
 	if err := q.ask(s, values); err != nil {
 		return noAnswer, err
 	}
+	q.moment = now
 	return s.decide(q)
 }

@@ -59,7 +59,7 @@ type loader struct {
 // maxProblems bounds the report on a policy in which everything is wrong.
 const maxProblems = 100
 
-func newLoader(s *parsedModel, n *names, rules []access.Rule) *loader {
+func newLoader(s *Model, n *names, rules []access.Rule) *loader {
 	l := &loader{
 		names: n, model: s.model, rules: rules, policies: map[string]*policy{},
 		links: map[string][]int{}, seen: make(map[string]int, len(rules)),

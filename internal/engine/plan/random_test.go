@@ -49,7 +49,7 @@ func newCase(seed uint64) randomCase {
 	if r.domains || r.chance(20) {
 		r.fields = []string{"sub", "dom", "obj", "act"}
 	}
-	c := randomCase{options: plan.Options{Eval: true}}
+	c := randomCase{options: plan.Options{Functions: access.Functions{Eval: true}}}
 	if r.chance(15) {
 		c.set, r.set = "2", "2"
 	}
@@ -61,7 +61,7 @@ func newCase(seed uint64) randomCase {
 	return c
 }
 
-func (r *random) model(f *plan.Functions) string {
+func (r *random) model(f *access.Functions) string {
 	var b strings.Builder
 	rule := strings.Join(r.fields, ", ")
 	if r.eval {
@@ -95,7 +95,7 @@ func (r *random) model(f *plan.Functions) string {
 	return b.String()
 }
 
-func (r *random) roles(b *strings.Builder, f *plan.Functions) {
+func (r *random) roles(b *strings.Builder, f *access.Functions) {
 	functions := []string{"keyMatch", "keyMatch2", "keyMatch3", "keyMatch5", "regexMatch", "globMatch", "keyMatch4"}
 	conditional := r.chance(8)
 	g := "_, _"

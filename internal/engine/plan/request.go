@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -22,13 +23,15 @@ type Request struct {
 const maxDepth = 32
 
 // ParseRequest reads a question from JSON: an array of values, with objects for
-// things that have attributes, or {"context": "2", "request": [...]} for another
-// set of definitions. Numbers become float64, as everywhere in Casbin.
+// things that have attributes, or {"context_set": "2", "request": [...]} for
+// another set of definitions; context, which is Casbin's word, means the same.
+// Numbers become float64, as everywhere in Casbin.
 func ParseRequest(text []byte) (Request, error) {
 	text = bytes.TrimSpace(text)
 	if len(text) > 0 && text[0] == '{' {
 		var r struct {
 			Context string `json:"context"`
+			Set     string `json:"context_set"`
 			Request []any  `json:"request"`
 		}
 		if err := strictly(text, &r); err != nil {
@@ -37,7 +40,10 @@ func ParseRequest(text []byte) (Request, error) {
 		if r.Request == nil {
 			return Request{}, access.Invalid("request", "is missing")
 		}
-		return Request{Set: r.Context, Values: r.Request}, nil
+		if r.Context != "" && r.Set != "" {
+			return Request{}, access.Invalid("context_set", "stands beside context, which means the same")
+		}
+		return Request{Set: cmp.Or(r.Set, r.Context), Values: r.Request}, nil
 	}
 	var values []any
 	if err := strictly(text, &values); err != nil {

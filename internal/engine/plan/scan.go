@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/casbin/govaluate"
@@ -31,7 +32,9 @@ func (e *EvaluationError) Unwrap() error { return e.Err }
 // look at so many leave one processor to all others.
 const longScan = 1000
 
-func newScans() chan struct{} { return make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)) }
+// scans holds a token for each long scan under way. There is one for the whole
+// process, because its processors are shared by all engines.
+var scans = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 
 // decide answers a question: rule by rule in policy order, stopping at the same
 // rule as stock Casbin. All three plans are this one loop. They differ in which
@@ -53,8 +56,8 @@ func (s *set) decide(q *question) (Answer, error) {
 		n = len(rows)
 	}
 	if n >= longScan {
-		s.world.scans <- struct{}{}
-		defer func() { <-s.world.scans }()
+		scans <- struct{}{}
+		defer func() { <-scans }()
 	}
 	t := newTally(s.effect)
 	for i := range n {
@@ -130,6 +133,7 @@ const (
 	fieldOfRule    = 'p'
 	evaluated      = 'e'
 	linked         = 'g'
+	asked          = 'q' // the question itself, for functions that must know its moment
 )
 
 func coded(what byte, n int) string {
@@ -149,6 +153,8 @@ func (q *question) Get(name string) (any, error) {
 			return q.evaluate(n)
 		case linked:
 			return q.set.links[n].holds(q, q.row), nil
+		case asked:
+			return q, nil
 		}
 	}
 	for i, token := range q.set.request {
@@ -178,11 +184,16 @@ func (q *question) evaluate(field int) (any, error) {
 }
 
 // linkFunctions gives the role definitions as functions, for calls that are not plain
-// enough to be terms. Like stock Casbin's they panic at what is no text.
+// enough to be terms. Like stock Casbin's they panic at what is no text. Those
+// whose links hold for a time are given the question first, by timed.
 func (w *world) linkFunctions() map[string]govaluate.ExpressionFunction {
 	table := map[string]govaluate.ExpressionFunction{}
 	for key, m := range w.roles {
 		table[key] = func(args ...any) (any, error) {
+			q := &question{clock: w.clock}
+			if m.spans != nil {
+				q.moment, args = args[0].(*question).now(), spread(args[1:])
+			}
 			if m.conditional && len(args) > 2+b2i(m.domained) {
 				return nil, errors.New(key + " is given a list, and Casbin would not heed its conditions")
 			}
@@ -192,7 +203,6 @@ func (w *world) linkFunctions() map[string]govaluate.ExpressionFunction {
 				texts[i] = word{w.names.find(text), text}
 			}
 			_ = args[1]
-			q := &question{clock: w.clock}
 			if len(args) == 2 {
 				texts[2] = word{w.names.find(""), ""}
 			}
@@ -200,6 +210,17 @@ func (w *world) linkFunctions() map[string]govaluate.ExpressionFunction {
 		}
 	}
 	return table
+}
+
+// spread does what the interpreter does to arguments of which the first is a list.
+func spread(args []any) []any {
+	if len(args) == 0 {
+		return args
+	}
+	if list, ok := args[0].([]any); ok {
+		return append(slices.Clone(list), args[1:]...)
+	}
+	return args
 }
 
 // shown shortens a text for a message.

@@ -100,6 +100,7 @@ func (s *set) plan(tokens []token) error {
 	s.filter = filterOf(branches)
 	s.index = s.newIndex(branches)
 	s.info = s.describe(branches, left)
+	s.info.Uses = s.uses(tokens)
 	return nil
 }
 
@@ -174,6 +175,7 @@ func (s *set) coded(tokens []token, links bool) []token {
 		}
 		return coded(linked, s.link(m, args).slot), true
 	})
+	out = s.timed(out)
 	for i, t := range out {
 		if t.Kind != govaluate.VARIABLE {
 			continue
@@ -182,6 +184,26 @@ func (s *set) coded(tokens []token, links bool) []token {
 			out[i] = variable(coded(fieldOfRequest, n))
 		} else if n := slices.Index(s.policy.tokens, t.name); n >= 0 {
 			out[i] = variable(coded(fieldOfRule, n))
+		}
+	}
+	return out
+}
+
+// timed gives the question as a first argument to what must know its moment.
+func (s *set) timed(tokens []token) []token {
+	var out []token
+	for i, t := range tokens {
+		out = append(out, t)
+		if i == 0 || tokens[i-1].Kind != govaluate.FUNCTION {
+			continue
+		}
+		m := s.world.roles[tokens[i-1].name]
+		if m == nil || m.spans == nil {
+			continue
+		}
+		out = append(out, variable(coded(asked, 0)))
+		if tokens[i+1].Kind != govaluate.CLAUSE_CLOSE {
+			out = append(out, token{ExpressionToken: govaluate.ExpressionToken{Kind: govaluate.SEPARATOR, Value: ","}})
 		}
 	}
 	return out

@@ -111,7 +111,7 @@ func (a *rulesAdapter) LoadPolicy(m model.Model) error {
 // none.
 func (s *Stock) Enforce(set string, values []any) (Answer, error) {
 	m := s.enforcer.GetModel()
-	p := (&parsedModel{model: m}).partsOf(set)
+	p := (&Model{model: m}).partsOf(set)
 	context := casbin.EnforceContext{RType: p.r, PType: p.p, EType: p.e, MType: p.m}
 	allowed, rule, err := s.enforcer.EnforceEx(append([]any{context}, values...)...)
 	if err != nil {
