@@ -16,7 +16,7 @@ import (
 func Compile(f access.Facts) (*Snapshot, error) { return compile(f, Options{}) }
 
 func compile(f access.Facts, o Options) (*Snapshot, error) {
-	s := &Snapshot{tenant: f.Tenant, revision: f.Revision, combining: f.Combining, lines: f.Rules}
+	s := &Snapshot{tenant: f.Tenant, revision: f.Revision, combining: f.Combining, lines: f.Rules, facts: f, options: o}
 	if s.combining == "" {
 		s.combining = access.DenyOverrides
 	}

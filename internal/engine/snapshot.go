@@ -22,6 +22,8 @@ type Snapshot struct {
 	revision  access.Revision
 	combining access.Combining
 	foreign   *foreign // set where the tenant brings a Casbin model of its own
+	facts     access.Facts
+	options   Options
 
 	names        table[access.Subject] // users, applications, groups and roles; what can be linked to comes first
 	targets      uint32                // one more than the highest number that can be linked to
