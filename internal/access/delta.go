@@ -16,6 +16,7 @@ type Head struct {
 // From it gives exactly those that a full load at To would give.
 type Delta struct {
 	Tenant   string
+	Epoch    string // of the store when it was read, see Head; empty: that of From
 	From, To Revision
 	At       time.Time           // when To was committed, by the clock of its writer
 	Policy   Revision            // newest revision up to To that changed more than single users
