@@ -338,6 +338,9 @@ func (c *checker) users() {
 		c.valid(u.Origin, ValidUserID("id", u.ID))
 		c.displayName(u.Origin, u.Name)
 		c.once(ids, u.Origin, "user", u.ID)
+		if u.Status == UserDeleted {
+			continue // holds nothing; what it names may be gone by now
+		}
 		if u.Email != "" {
 			c.valid(u.Origin, ValidName("email", u.Email))
 			c.once(mails, u.Origin, "e-mail", strings.ToLower(u.Email))
@@ -371,7 +374,9 @@ func (c *checker) seats() {
 	taken := map[string]int{}
 	for _, u := range c.p.Users {
 		for _, l := range u.Licences {
-			taken[l]++
+			if u.Status != UserDeleted {
+				taken[l]++
+			}
 		}
 	}
 	for _, l := range c.p.Licences {

@@ -1,5 +1,7 @@
 package access
 
+import "time"
+
 // Grant gives or takes rights on one section to whoever holds it: a role, a
 // group, a user or an application. It is Casbin's p.
 type Grant struct {
@@ -51,8 +53,9 @@ type Group struct {
 	Base        string    // the group it inherits from, or empty
 	Roles       []Link
 	Grants      []Grant
-	Signature   string  // template of the e-mail signature
-	Scopes      []Scope // ceiling: nil is no ceiling, empty is nothing at all
+	Signature   string         // template of the e-mail signature
+	Scopes      []Scope        // ceiling: nil is no ceiling, empty is nothing at all
+	Attributes  map[string]any // JSON values of the business system's own, for instance how orders are distributed
 	Origin      Origin
 }
 
@@ -65,6 +68,7 @@ const (
 	UserInvited  UserStatus = "invited"
 	UserDisabled UserStatus = "disabled"
 	UserLocked   UserStatus = "locked"
+	UserDeleted  UserStatus = "deleted" // gone for decisions; may be restored for a while
 )
 
 // User is a person's account.
@@ -79,5 +83,8 @@ type User struct {
 	Licences        []string       // features of which the user holds a seat
 	ApplicationsOff []string       // applications switched off for this user
 	Attributes      map[string]any // JSON values, for conditions
+	ExternalID      string         // the business system's own key for the user; may be empty
+	Menu            []Section      // sections the user wants in his menu; nil: all that he may see
+	DeletedAt       time.Time      // when Status became UserDeleted
 	Origin          Origin
 }

@@ -32,6 +32,9 @@ func (p *Policy) lines() ([]Rule, []Condition) {
 		w.holder(Name(KindApplication, a.Code), a.Groups, a.Roles, a.Grants)
 	}
 	for _, u := range p.Users {
+		if u.Status == UserDeleted {
+			continue
+		}
 		w.holder(Name(KindUser, u.ID), u.Groups, u.Roles, u.Grants)
 	}
 	w.rules = append(w.rules, p.Rules...)

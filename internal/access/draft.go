@@ -1,0 +1,32 @@
+package access
+
+import "time"
+
+// Reading is one consistent reading of a tenant: everything in it is of one
+// revision.
+type Reading interface {
+	Revision() Revision
+	// Policy gives everything but users. It is made for the caller, who may do
+	// with it as he likes.
+	Policy() *Policy
+	// User gives an account, or an error of kind ErrNotFound.
+	User(id string) (User, error)
+	// UserByLogin gives the account with this e-mail in any case of letters, or
+	// an error of kind ErrNotFound.
+	UserByLogin(email string) (User, error)
+	// Holders gives the ids of users who are linked to a group or role
+	// themselves, in the order of their bytes, after one of them: at most so many.
+	Holders(kind Kind, code, after string, most int) ([]string, error)
+}
+
+// Draft is a tenant in the hands of one edit, inside the transaction that
+// writes it. What the edit leaves behind in Policy and by PutUser becomes the
+// next revision.
+type Draft interface {
+	Reading
+	// Now is the moment that the revision will carry.
+	Now() time.Time
+	// PutUser makes or changes an account. What is wrong with it shows when the
+	// edit is over.
+	PutUser(u User)
+}
