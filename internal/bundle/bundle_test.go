@@ -3,6 +3,7 @@ package bundle_test
 import (
 	"errors"
 	"io/fs"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -270,6 +271,45 @@ users:
     attributes: {level: 3, tags: [a, true], home: {city: x}, since: 2026-01-01}
 `))
 	golden(t, "everykey.json", dump(t, b.Policy))
+}
+
+// TestRead_functions: what is declared for a Casbin model of one's own, with its
+// places, and the definitions that a test asks.
+func TestRead_functions(t *testing.T) {
+	b := mustRead(t, files(`
+-- bundle.yaml --
+apiVersion: bailiwick/v1
+kind: Bundle
+tenant: t
+functions:
+  roles: {g2: keyMatch2}
+  domains: {g: keyMatch}
+  conditions: {g3: timeMatch}
+  eval: true
+-- model.conf --
+x
+-- tests/a.yaml --
+apiVersion: bailiwick/v1
+kind: Tests
+name: A
+tests:
+  - name: b
+    ask: [{context_set: "2", request: [alice, {Age: 20}], expect: deny}]
+`))
+	at := func(line, column int) access.Origin {
+		return access.Origin{File: "bundle.yaml", Line: line, Column: column}
+	}
+	want := access.Functions{
+		Roles: map[string]string{"g2": "keyMatch2"}, Domains: map[string]string{"g": "keyMatch"}, Conditions: map[string]string{"g3": "timeMatch"}, Eval: true,
+		Origins: map[string]access.Origin{"roles g2": at(5, 15), "domains g": at(6, 16), "conditions g3": at(7, 20), "eval": at(8, 9)},
+	}
+	if got := b.Policy.Functions; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	q := b.Tests[0].Tests[0].Questions[0]
+	if q.Request.RawSet != "2" || q.String() != "alice, map[Age:20] by context set 2" {
+		t.Errorf("got %+v, %s", q.Request, q)
+	}
 }
 
 func TestRead_folderThatIsNotThere(t *testing.T) {

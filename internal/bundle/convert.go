@@ -17,6 +17,9 @@ func (f *bundleFile) into(p *access.Policy) {
 	p.Tenant, p.Description = f.Tenant, f.Description
 	p.Combining, p.Root, p.Anonymous = access.Combining(f.Combining), access.Section(f.Root), f.Anonymous
 	p.Origin = f.Origin
+	if f.Functions != nil {
+		p.Functions = f.Functions.functions()
+	}
 	for _, l := range f.Licences {
 		if l.Feature != "" {
 			p.Licences = append(p.Licences, access.Licence{Feature: l.Feature, Seats: l.Seats, Origin: l.Origin})
@@ -29,6 +32,31 @@ func (f *bundleFile) into(p *access.Policy) {
 			})
 		}
 	}
+}
+
+func (e *functionsEntry) functions() access.Functions {
+	f := access.Functions{Origins: map[string]access.Origin{}}
+	f.Roles = declared(e.Roles, "roles", f.Origins)
+	f.Domains = declared(e.Domains, "domains", f.Origins)
+	f.Conditions = declared(e.Conditions, "conditions", f.Origins)
+	if e.Eval != nil {
+		f.Eval, f.Origins["eval"] = e.Eval.is, e.Eval.at
+	}
+	return f
+}
+
+// declared notes where each name stands. A name that could not be read is left out.
+func declared[N matching | limiting](entries map[string]N, kind string, origins map[string]access.Origin) map[string]string {
+	var names map[string]string
+	for definition, n := range entries {
+		if name := word(n); name.text != "" {
+			if names == nil {
+				names = map[string]string{}
+			}
+			names[definition], origins[kind+" "+definition] = name.text, name.at
+		}
+	}
+	return names
 }
 
 func topIfEmpty(parent string) access.Scope {

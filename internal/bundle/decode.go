@@ -288,7 +288,7 @@ func (d *decoder) dict(key string, n *yaml.Node, v reflect.Value) {
 		d.text("the key", n.Content[i], func(name string) {
 			item := reflect.New(v.Type().Elem()).Elem()
 			d.value(key+"."+name, n.Content[i+1], item)
-			if item.Kind() == reflect.Struct {
+			if item.Kind() == reflect.Struct && item.FieldByName("Origin").IsValid() {
 				item.FieldByName("Origin").Set(reflect.ValueOf(d.at(n.Content[i])))
 			}
 			v.SetMapIndex(reflect.ValueOf(name), item)

@@ -15,25 +15,40 @@ import (
 
 var example = regexp.MustCompile("(?s)<!-- file: (\\S+) -->\n```\\w+\n(.*?)```")
 
-// guide gives the text of the policy guide and the bundle that its examples are.
-func guide(t *testing.T) (string, fstest.MapFS) {
+// guide gives the text of the policy guide and the bundles that its examples are:
+// one with the built-in model and, in the folder casbin, one with its own.
+func guide(t *testing.T) (text string, builtIn, own fstest.MapFS) {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/policy-guide.md")
+	src, err := os.ReadFile("../../docs/policy-guide.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fsys := fstest.MapFS{}
-	for _, m := range example.FindAllStringSubmatch(string(text), -1) {
-		fsys[m[1]] = &fstest.MapFile{Data: []byte(m[2])}
+	builtIn, own = fstest.MapFS{}, fstest.MapFS{}
+	for _, m := range example.FindAllStringSubmatch(string(src), -1) {
+		fsys, name := builtIn, m[1]
+		if inside, ok := strings.CutPrefix(name, "casbin/"); ok {
+			fsys, name = own, inside
+		}
+		fsys[name] = &fstest.MapFile{Data: []byte(m[2])}
 	}
-	return string(text), fsys
+	return string(src), builtIn, own
 }
 
 func TestGuide_examplesAreTrue(t *testing.T) {
-	text, fsys := guide(t)
-	if marked, blocks := len(fsys), strings.Count(text, "```yaml")+strings.Count(text, "```csv"); marked != blocks {
+	text, builtIn, own := guide(t)
+	marked, blocks := len(builtIn)+len(own), 0
+	for _, language := range []string{"yaml", "csv", "ini"} {
+		blocks += strings.Count(text, "```"+language)
+	}
+	if marked != blocks {
 		t.Errorf("%d of %d examples name their file", marked, blocks)
 	}
+	t.Run("built-in model", func(t *testing.T) { trueBundle(t, builtIn) })
+	t.Run("own model", func(t *testing.T) { trueBundle(t, own) })
+}
+
+func trueBundle(t *testing.T, fsys fstest.MapFS) {
+	t.Helper()
 	b, problems, err := bundle.Lint(fsys, bundle.Options{ModelOf: engine.ModelOf})
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
@@ -61,7 +76,7 @@ func TestGuide_examplesAreTrue(t *testing.T) {
 }
 
 func TestGuide_namesEveryKey(t *testing.T) {
-	text, _ := guide(t)
+	text, _, _ := guide(t)
 	for _, key := range bundle.Keys() {
 		if !regexp.MustCompile("`[^`]*\\b" + key + "\\b[^`]*`").MatchString(text) {
 			t.Errorf("the key %q is not in the guide", key)

@@ -24,13 +24,22 @@ type place struct {
 type bundleFile struct {
 	header
 	place
-	Tenant      string         `yaml:"tenant" jsonschema:"required" doc:"Code of the tenant this bundle is for."`
-	Description string         `yaml:"description" doc:"What this tenant is, for people."`
-	Combining   string         `yaml:"combining" jsonschema:"enum=deny-overrides,enum=allow-overrides" doc:"How permissions and prohibitions combine; deny-overrides when left out."`
-	Root        string         `yaml:"root" doc:"Root section: all rights on it everywhere make a superuser; System when left out."`
-	Anonymous   string         `yaml:"anonymous" doc:"Code of the group that questions without a user belong to."`
-	Licences    []licenceEntry `yaml:"licences" doc:"Features that the tenant holds."`
-	Scopes      []scopeEntry   `yaml:"scopes" doc:"Entities that rights can be limited to."`
+	Tenant      string          `yaml:"tenant" jsonschema:"required" doc:"Code of the tenant this bundle is for."`
+	Description string          `yaml:"description" doc:"What this tenant is, for people."`
+	Combining   string          `yaml:"combining" jsonschema:"enum=deny-overrides,enum=allow-overrides" doc:"How permissions and prohibitions combine; deny-overrides when left out."`
+	Root        string          `yaml:"root" doc:"Root section: all rights on it everywhere make a superuser; System when left out."`
+	Anonymous   string          `yaml:"anonymous" doc:"Code of the group that questions without a user belong to."`
+	Functions   *functionsEntry `yaml:"functions" doc:"What an application that uses Casbin would register in code, for a model.conf of your own."`
+	Licences    []licenceEntry  `yaml:"licences" doc:"Features that the tenant holds."`
+	Scopes      []scopeEntry    `yaml:"scopes" doc:"Entities that rights can be limited to."`
+}
+
+type functionsEntry struct {
+	place
+	Roles      map[string]matching `yaml:"roles" doc:"By role definition (g, g2 and so on), the function that compares its names, which are patterns then: keyMatch, keyMatch2, keyMatch3, keyMatch4, keyMatch5, regexMatch or globMatch."`
+	Domains    map[string]matching `yaml:"domains" doc:"By role definition, the function that compares its third field, which holds patterns then."`
+	Conditions map[string]limiting `yaml:"conditions" doc:"By role definition with parameters, such as g = _, _, (_, _), what they mean: timeMatch (the link holds after the first moment and before the second) or none (it holds whatever they say)."`
+	Eval       *truth              `yaml:"eval" doc:"true lets matchers run texts of rules as code, by eval()."`
 }
 
 type licenceEntry struct {
@@ -207,6 +216,7 @@ type askEntry struct {
 	ActionAttributes  attributes     `yaml:"action_attributes" doc:"Attributes of the action that are sent with the question."`
 	Context           attributes     `yaml:"context" doc:"Circumstances of the question, for conditions."`
 	Request           values         `yaml:"request" doc:"Values in the order of the model's request definition, where the bundle has a model of its own."`
+	ContextSet        word           `yaml:"context_set" doc:"The definitions that answer the request: \"2\" for r2, p2, e2 and m2; r, p, e and m when left out."`
 	Expect            string         `yaml:"expect" jsonschema:"required,enum=allow,enum=deny" doc:"The expected answer: allow or deny."`
 	answer
 }

@@ -345,6 +345,25 @@ var mistakes = []struct{ name, files, want string }{
 		"table for a model of one's own", strings.Replace(foreignTest(""), "ask: []", "table: {subjects: [anonymous], sections: [A], actions: [show], unlisted: deny}", 1),
 		"tests/a.yaml:5:22: the bundle has a model of its own, which is asked by request alone [test-foreign]",
 	},
+	// Functions of a Casbin model.
+	{
+		"functions: names", own("functions:\n  roles: {g: keymatch2}\n  domains: {p: keyMatch}\n  conditions: {g2: keyMatch}"),
+		"bundle.yaml:5:14: roles: there is no function \"keymatch2\" for g (did you mean \"keyMatch2\"?) [function-unknown]\n" +
+			"bundle.yaml:6:16: domains: \"p\" is no role definition (write g, g2 and so on, as in the model) [function-misplaced]\n" +
+			"bundle.yaml:7:20: conditions: there is no function \"keyMatch\" for g2 (write one of: timeMatch, none) [function-unknown]",
+	},
+	{
+		"functions: keys", own("functions:\n  role: {g: keyMatch}\n  eval: yes\n  domains: [g]\n  conditions: {g: 1}"),
+		"bundle.yaml:5:3: unknown key \"role\" (did you mean \"roles\"?) [key-unknown]\n" +
+			"bundle.yaml:6:9: eval must be true or false, not \"yes\" [value-type]\n" +
+			"bundle.yaml:7:12: domains must be a mapping, not a list [value-type]\n" +
+			"bundle.yaml:8:19: conditions.g must be text, not the number 1 (write it in quotes: \"1\") [value-type]",
+	},
+	{
+		"functions: of the built-in model", "-- bundle.yaml --\napiVersion: bailiwick/v1\nkind: Bundle\ntenant: t\nfunctions: {domains: {g: keyMatch}, eval: true}\n",
+		"bundle.yaml:4:26: domains g: functions are for a Casbin model of your own; the built-in model has no use for them [functions-builtin]\n" +
+			"bundle.yaml:4:43: eval: functions are for a Casbin model of your own; the built-in model has no use for them [functions-builtin]",
+	},
 	{
 		"model that is not text", "-- model.conf --\n\xff\n-- bundle.yaml --\n{apiVersion: bailiwick/v1, kind: Bundle, tenant: t}\n-- a.csv --\np, alice, read\n",
 		"model.conf:1:1: the file is not valid UTF-8 here [file-encoding]",
@@ -377,6 +396,11 @@ func tests(test string) string {
 		list = "\n  - " + test
 	}
 	return "-- tests/more.yaml --" + head + "Tests\nname: More\ntests:" + list + "\n"
+}
+
+// own is a bundle.yaml of a bundle with a model of its own.
+func own(keys string) string {
+	return "-- model.conf --\nx\n-- bundle.yaml --\napiVersion: bailiwick/v1\nkind: Bundle\ntenant: t\n" + keys + "\n"
 }
 
 func foreignTest(ask string) string {

@@ -96,12 +96,17 @@ func either(a ...*jsonschema.Schema) *jsonschema.Schema { return &jsonschema.Sch
 
 func words(enum ...any) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Enum: enum} }
 
+func anys(names []string) []any {
+	var all []any
+	for _, name := range names {
+		all = append(all, name)
+	}
+	return all
+}
+
 // special gives the schemas of the types that decode themselves.
 func special(t reflect.Type) *jsonschema.Schema {
-	var names []any
-	for _, name := range access.RightNames() {
-		names = append(names, name)
-	}
+	names := anys(access.RightNames())
 	switch t {
 	case reflect.TypeFor[rights]():
 		return either(number("0", "63"), listOf(text()))
@@ -115,6 +120,12 @@ func special(t reflect.Type) *jsonschema.Schema {
 		return either(words("all", "none"), listOf(text()))
 	case reflect.TypeFor[word]():
 		return text()
+	case reflect.TypeFor[matching]():
+		return words(anys(access.MatchingFunctions())...)
+	case reflect.TypeFor[limiting]():
+		return words(anys(access.ConditionFunctions())...)
+	case reflect.TypeFor[truth]():
+		return &jsonschema.Schema{Type: "boolean"}
 	case reflect.TypeFor[attributes]():
 		return &jsonschema.Schema{Type: "object"}
 	case reflect.TypeFor[values]():

@@ -48,7 +48,11 @@ func (q Question) String() string {
 		for i, v := range r.Raw {
 			words[i] = fmt.Sprint(v)
 		}
-		return strings.Join(words, ", ")
+		text := strings.Join(words, ", ")
+		if r.RawSet != "" {
+			text += " by context set " + r.RawSet
+		}
+		return text
 	}
 	actions := make([]string, len(r.Actions))
 	for i, a := range r.Actions {
@@ -197,7 +201,7 @@ func (t *tester) ask(e *askEntry) (Question, bool) {
 	before := len(t.problems)
 	if t.policy.Model != "" {
 		t.rawOnly(e)
-		q.Request.Raw = e.Request
+		q.Request.Raw, q.Request.RawSet = e.Request, e.ContextSet.text
 		return q, len(t.problems) == before
 	}
 	t.nativeOnly(e)
@@ -229,7 +233,7 @@ func (t *tester) rawOnly(e *askEntry) {
 }
 
 func (t *tester) nativeOnly(e *askEntry) {
-	if e.Request != nil {
+	if e.Request != nil || e.ContextSet.text != "" {
 		t.add(e.Origin, "test-foreign", "request is for bundles with a model of their own; ask with subject, section and action")
 		return
 	}

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,4 +223,25 @@ type word struct {
 func (w *word) decodeNode(d *decoder, key string, n *yaml.Node) {
 	w.at = d.at(n)
 	d.text(key, n, func(s string) { w.text = s })
+}
+
+// matching is the name of a function that compares names, limiting that of one
+// that limits links. Package access knows which there are.
+type (
+	matching word
+	limiting word
+)
+
+func (m *matching) decodeNode(d *decoder, key string, n *yaml.Node) { (*word)(m).decodeNode(d, key, n) }
+func (l *limiting) decodeNode(d *decoder, key string, n *yaml.Node) { (*word)(l).decodeNode(d, key, n) }
+
+// truth is true or false, and remembers where it stands.
+type truth struct {
+	is bool
+	at access.Origin
+}
+
+func (t *truth) decodeNode(d *decoder, key string, n *yaml.Node) {
+	t.at = d.at(n)
+	d.truth(key, n, reflect.ValueOf(&t.is).Elem())
 }
