@@ -87,6 +87,44 @@ func convert[A, B any](in []A, f func(A) B) []B {
 	return out
 }
 
+// functionsDocument is what a tenant declares for its own Casbin model. It is
+// left out where that is nothing.
+type functionsDocument struct {
+	Roles      map[string]string `json:"roles,omitempty"`
+	Domains    map[string]string `json:"domains,omitempty"`
+	Conditions map[string]string `json:"conditions,omitempty"`
+	Eval       bool              `json:"eval,omitempty"`
+	Origins    map[string]place  `json:"origins,omitempty"`
+}
+
+func functionsOf(f access.Functions) *functionsDocument {
+	if len(f.Roles)+len(f.Domains)+len(f.Conditions) == 0 && !f.Eval {
+		return nil
+	}
+	d := &functionsDocument{Roles: f.Roles, Domains: f.Domains, Conditions: f.Conditions, Eval: f.Eval}
+	for what, o := range f.Origins {
+		if d.Origins == nil {
+			d.Origins = map[string]place{}
+		}
+		d.Origins[what] = place(o)
+	}
+	return d
+}
+
+func (d *functionsDocument) functions() access.Functions {
+	if d == nil {
+		return access.Functions{}
+	}
+	f := access.Functions{Roles: d.Roles, Domains: d.Domains, Conditions: d.Conditions, Eval: d.Eval}
+	for what, p := range d.Origins {
+		if f.Origins == nil {
+			f.Origins = map[string]access.Origin{}
+		}
+		f.Origins[what] = access.Origin(p)
+	}
+	return f
+}
+
 // place is an Origin in a document.
 type place access.Origin
 

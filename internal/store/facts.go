@@ -99,7 +99,7 @@ func (l *loader) settings() error {
 	}
 	l.facts = access.Facts{
 		Tenant: l.tenant.Code, Revision: l.tenant.Revision,
-		Combining: access.Combining(d.Combining), Root: access.Section(d.Root), Model: d.Model,
+		Combining: access.Combining(d.Combining), Root: access.Section(d.Root), Model: d.Model, Functions: d.Functions.functions(),
 		Licences: convert(d.Licences, licenceDocument.licence), Groups: map[string]access.GroupKind{},
 	}
 	l.sections[d.Root] = true

@@ -41,13 +41,14 @@ type licenceDocument struct {
 }
 
 type settingsDocument struct {
-	Description string            `json:"description,omitempty"`
-	Combining   string            `json:"combining"`
-	Root        string            `json:"root"`
-	Model       string            `json:"model,omitempty"`
-	Anonymous   string            `json:"anonymous,omitempty"`
-	Licences    []licenceDocument `json:"licences,omitempty"`
-	Origin      place             `json:"origin,omitzero"`
+	Description string             `json:"description,omitempty"`
+	Combining   string             `json:"combining"`
+	Root        string             `json:"root"`
+	Model       string             `json:"model,omitempty"`
+	Functions   *functionsDocument `json:"functions,omitempty"`
+	Anonymous   string             `json:"anonymous,omitempty"`
+	Licences    []licenceDocument  `json:"licences,omitempty"`
+	Origin      place              `json:"origin,omitzero"`
 }
 
 func scopeOf(s access.ScopeNode) scopeDocument {
@@ -70,7 +71,7 @@ func (d licenceDocument) licence() access.Licence {
 // come from the facts, where they are filled in.
 func settingsOf(p *access.Policy, f *access.Facts) settingsDocument {
 	return settingsDocument{
-		Description: p.Description, Combining: string(f.Combining), Root: string(f.Root), Model: p.Model,
+		Description: p.Description, Combining: string(f.Combining), Root: string(f.Root), Model: p.Model, Functions: functionsOf(p.Functions),
 		Anonymous: p.Anonymous, Licences: convert(p.Licences, licenceOf), Origin: place(p.Origin),
 	}
 }
