@@ -99,13 +99,15 @@ type paper struct {
 
 var errPaper = errors.New("policy files cannot be changed through the API")
 
-func (p *paper) Heads(context.Context) (map[string]access.Revision, error) {
-	return map[string]access.Revision{p.facts.Tenant: 0}, nil
+func (p *paper) Heads(context.Context) (map[string]access.Head, error) {
+	return map[string]access.Head{p.facts.Tenant: {}}, nil
 }
 
 func (p *paper) Load(context.Context, string) (access.Facts, error) { return p.facts, nil }
 
-func (p *paper) Expire(context.Context, string, time.Time) (access.Revision, error) { return 0, nil }
+func (p *paper) Expire(context.Context, string, time.Time) (access.Delta, error) {
+	return access.Delta{}, nil
+}
 
 func (p *paper) Keys(context.Context) ([]access.APIKey, error) { return p.keys, nil }
 
@@ -116,8 +118,8 @@ func (p *paper) AddKey(_ context.Context, k access.APIKey, _ access.Change) erro
 
 func (p *paper) RevokeKey(context.Context, string, string, access.Change) error { return errPaper }
 
-func (p *paper) Apply(context.Context, *access.Policy, access.Change) (access.Revision, error) {
-	return 0, errPaper
+func (p *paper) Apply(context.Context, *access.Policy, access.Change) (access.Delta, error) {
+	return access.Delta{}, errPaper
 }
 
 func (p *paper) CreateTenant(context.Context, access.Tenant, access.Change) (access.Revision, error) {

@@ -24,6 +24,19 @@ func (r Rule) String() string {
 // Same tells whether two rules are the same line, wherever they were written.
 func (r Rule) Same(o Rule) bool { return r.Type == o.Type && slices.Equal(r.Values, o.Values) }
 
+// User gives the user whose own fact the rule is: the one that it begins with.
+// What begins with the anonymous user is nobody's own but policy.
+func (r Rule) User() (id string, ok bool) {
+	if len(r.Values) == 0 {
+		return "", false
+	}
+	id, ok = strings.CutPrefix(r.Values[0], string([]byte{byte(KindUser), ':'}))
+	if !ok || id == AnonymousID {
+		return "", false
+	}
+	return id, true
+}
+
 // MaxRuleValues is how many values a rule can have: casbin_rule has v0 to v5.
 const MaxRuleValues = 6
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,11 +136,11 @@ func (b *storeBattery) tenant(t *testing.T, code string) *access.Policy {
 
 func (b *storeBattery) apply(t *testing.T, p *access.Policy) access.Revision {
 	t.Helper()
-	rev, err := b.store.Apply(t.Context(), p, change(access.AnyRevision))
+	d, err := b.store.Apply(t.Context(), p, change(access.AnyRevision))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rev
+	return d.To
 }
 
 // loads fails unless the tenant's facts are those of the policy.
@@ -149,14 +150,31 @@ func (b *storeBattery) loads(t *testing.T, p *access.Policy) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := p.Facts()
-	want.Revision = got.Revision
-	if heads, err := b.store.Heads(t.Context()); err != nil || heads[p.Tenant] != got.Revision {
-		t.Errorf("Load says revision %d, Heads says %d (%v)", got.Revision, heads[p.Tenant], err)
+	head := access.Head{Revision: got.Revision, Epoch: got.Epoch}
+	if heads, err := b.store.Heads(t.Context()); err != nil || heads[p.Tenant] != head || got.Epoch == "" {
+		t.Errorf("Load says %+v, Heads says %+v (%v)", head, heads[p.Tenant], err)
 	}
-	if !reflect.DeepEqual(got, want) {
+	want := p.Facts()
+	if got = Policy(t, got); !reflect.DeepEqual(got, Policy(t, want)) {
 		t.Fatalf("loaded\n%+v\nand applied\n%+v", got, want)
 	}
+}
+
+// Policy gives the part of facts that comes from a policy, in one form: without
+// what the store adds (revisions, epoch, places, which must rise) and with users
+// in the order of their ids.
+func Policy(t testing.TB, f access.Facts) access.Facts {
+	t.Helper()
+	f.Epoch, f.Revision, f.Policy, f.Stripes = "", 0, 0, nil
+	f.Users, f.Rules = slices.Clone(f.Users), slices.Clone(f.Rules)
+	slices.SortFunc(f.Users, func(a, b access.UserFacts) int { return strings.Compare(a.ID, b.ID) })
+	for i, place := 0, int64(0); i < len(f.Rules); i++ {
+		if next := f.Rules[i].Place; next != 0 && next <= place {
+			t.Errorf("rule %q is at place %d, behind one at %d", f.Rules[i], next, place)
+		}
+		place, f.Rules[i].Place = f.Rules[i].Place, 0
+	}
+	return f
 }
 
 // refuses fails unless Load refuses the tenant and says these words.
@@ -313,9 +331,9 @@ func noDifference(b *storeBattery) {
 	t := b.t
 	p := b.tenant(t, "same")
 	before := b.apply(t, p)
-	rev, err := b.store.Apply(t.Context(), StorePolicy("same"), change(before))
-	if err != nil || rev != before {
-		t.Errorf("the same policy gave revision %d (%v), want %d", rev, err, before)
+	d, err := b.store.Apply(t.Context(), StorePolicy("same"), change(before))
+	if err != nil || d.From != before || d.To != before {
+		t.Errorf("the same policy gave %+v (%v), want revision %d", d, err, before)
 	}
 	history, err := b.store.Revisions(t.Context(), "same")
 	if err != nil || len(history) != 2 {
@@ -512,8 +530,8 @@ func stale(b *storeBattery) {
 		t.Errorf("a change for a revision to come gives %v, want stale", err)
 	}
 	b.loads(t, StorePolicy("stale"))
-	if rev, err := b.store.Apply(t.Context(), p, change(2)); err != nil || rev != 3 {
-		t.Errorf("a change for revision 2 of 2 gives %d, %v", rev, err)
+	if d, err := b.store.Apply(t.Context(), p, change(2)); err != nil || d.From != 2 || d.To != 3 {
+		t.Errorf("a change for revision 2 of 2 gives %+v, %v", d, err)
 	}
 }
 

@@ -235,9 +235,9 @@ func expiry(b *storeBattery) {
 		{end, 5, []string{}, 0},
 		{end.Add(time.Hour), 5, []string{}, 0},
 	} {
-		rev, err := b.store.Expire(ctx, "expiry", step.now)
-		if err != nil || rev != step.revision {
-			t.Fatalf("at %s revision %d (%v), want %d", step.now, rev, err, step.revision)
+		d, err := b.store.Expire(ctx, "expiry", step.now)
+		if err != nil || d.To != step.revision {
+			t.Fatalf("at %s revision %d (%v), want %d", step.now, d.To, err, step.revision)
 		}
 		f, err := b.store.Load(ctx, "expiry")
 		if err != nil {
@@ -289,7 +289,7 @@ func keys(b *storeBattery) {
 	t := b.t
 	ctx := t.Context()
 	b.tenant(t, "keys")
-	heads := func() map[string]access.Revision {
+	heads := func() map[string]access.Head {
 		h, err := b.store.Heads(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -303,7 +303,7 @@ func keys(b *storeBattery) {
 			t.Fatal(err)
 		}
 	}
-	if after := heads(); after["keys"] != before["keys"]+1 || after["default"] != before["default"]+1 {
+	if after := heads(); after["keys"].Revision != before["keys"].Revision+1 || after["default"].Revision != before["default"].Revision+1 {
 		t.Errorf("the keys made revisions %v of %v", after, before)
 	}
 	got, err := b.store.Keys(ctx)
@@ -318,12 +318,12 @@ func keys(b *storeBattery) {
 			t.Errorf("revoking %s of %s gives %v", c.id, c.tenant, err)
 		}
 	}
-	revoked := heads()["keys"] + 1
+	revoked := heads()["keys"].Revision + 1
 	for range 2 { // the second time there is nothing to do
 		if err := b.store.RevokeKey(ctx, "keys", "own", change(access.AnyRevision)); err != nil {
 			t.Fatal(err)
 		}
-		if at := heads()["keys"]; at != revoked {
+		if at := heads()["keys"].Revision; at != revoked {
 			t.Errorf("revision %d, want %d", at, revoked)
 		}
 	}
@@ -387,7 +387,7 @@ func (b *storeBattery) dump(t *testing.T) []byte {
 	t.Helper()
 	var all bytes.Buffer
 	for _, table := range []string{
-		"tenant", "casbin_rule", "applications", "roles", "user_groups", "scopes", "conditions",
+		"tenant", "subject_stripe", "casbin_rule", "applications", "roles", "user_groups", "scopes", "conditions",
 		"users", "api_key", "revision", "revision_change", "bailiwick_version",
 	} {
 		if err := dumpTable(t.Context(), b.raw, table, &all); err != nil {

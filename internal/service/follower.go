@@ -22,9 +22,9 @@ type Installer interface {
 
 // Source is what the follower reads from the store.
 type Source interface {
-	Heads(ctx context.Context) (map[string]access.Revision, error)
+	Heads(ctx context.Context) (map[string]access.Head, error)
 	Load(ctx context.Context, tenant string) (access.Facts, error)
-	Expire(ctx context.Context, tenant string, now time.Time) (access.Revision, error)
+	Expire(ctx context.Context, tenant string, now time.Time) (access.Delta, error)
 }
 
 // FollowerOptions says how closely the store is followed. Its zero value works.
@@ -136,9 +136,13 @@ func (f *Follower) Poll(ctx context.Context) error {
 func (f *Follower) heads(ctx context.Context, before *followed) (map[string]access.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.opts.StaleAfter/2)
 	defer cancel()
-	heads, err := f.source.Heads(ctx)
+	stored, err := f.source.Heads(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read heads: %w", err)
+	}
+	heads := make(map[string]access.Revision, len(stored))
+	for tenant, head := range stored {
+		heads[tenant] = head.Revision
 	}
 	for tenant, in := range before.tenants {
 		if head, ok := heads[tenant]; ok && head < in.revision {

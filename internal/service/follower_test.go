@@ -23,12 +23,12 @@ type source struct {
 	loading func() // called while a tenant is loaded
 }
 
-func (s *source) Heads(context.Context) (map[string]access.Revision, error) {
+func (s *source) Heads(context.Context) (map[string]access.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	heads := map[string]access.Revision{}
+	heads := map[string]access.Head{}
 	for t, r := range s.heads {
-		heads[t] = r
+		heads[t] = access.Head{Revision: r}
 	}
 	return heads, s.down
 }
@@ -43,7 +43,9 @@ func (s *source) Load(_ context.Context, tenant string) (access.Facts, error) {
 	return facts, err
 }
 
-func (s *source) Expire(context.Context, string, time.Time) (access.Revision, error) { return 0, nil }
+func (s *source) Expire(context.Context, string, time.Time) (access.Delta, error) {
+	return access.Delta{}, nil
+}
 
 func (s *source) Keys(context.Context) ([]access.APIKey, error) {
 	s.mu.Lock()

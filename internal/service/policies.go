@@ -42,9 +42,9 @@ func (*TestsFailed) Unwrap() error { return access.ErrInvalid }
 
 // PolicyStore writes policies.
 type PolicyStore interface {
-	Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Revision, error)
+	Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Delta, error)
 	CreateTenant(ctx context.Context, t access.Tenant, c access.Change) (access.Revision, error)
-	Heads(ctx context.Context) (map[string]access.Revision, error)
+	Heads(ctx context.Context) (map[string]access.Head, error)
 }
 
 // Policies puts policies into force.
@@ -110,7 +110,8 @@ func (p *Policies) head(ctx context.Context, caller access.Caller, tenant string
 	if err != nil {
 		return 0, err
 	}
-	head, ok := heads[tenant]
+	at, ok := heads[tenant]
+	head := at.Revision
 	switch {
 	case !ok && !o.CreateTenant:
 		return 0, access.NotFound("tenant", tenant)
@@ -158,10 +159,10 @@ func (p *Policies) write(ctx context.Context, caller access.Caller, policy *acce
 		change.Base = access.AnyRevision
 	}
 	before := result.Revision
-	revision, err := p.store.Apply(ctx, policy, change)
+	delta, err := p.store.Apply(ctx, policy, change)
 	if err != nil {
 		return err
 	}
-	result.Revision, result.Changed = revision, revision != before
-	return p.state.inForce(ctx, policy.Tenant, revision)
+	result.Revision, result.Changed = delta.To, delta.To != before
+	return p.state.inForce(ctx, policy.Tenant, delta.To)
 }

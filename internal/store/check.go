@@ -69,6 +69,7 @@ func (s *Store) notOlder(ctx context.Context) error {
 // that is shared with another application may have its own tables of that name.
 var tables = map[string]string{
 	"tenant":          "id, code, description, epoch, revision, rules, next_at, settings",
+	"subject_stripe":  "tenant_id, stripe, revision",
 	"casbin_rule":     "tenant_id, " + ruleColumns,
 	"applications":    "tenant_id, code, position, body",
 	"roles":           "tenant_id, code, position, body",
@@ -81,11 +82,23 @@ var tables = map[string]string{
 	"revision_change": "tenant_id, revision, n, kind, name, old_value, new_value",
 }
 
+// addedColumns are those that later steps of the schema have added to tables
+// of earlier ones: a migration that was killed may not have come to them yet.
+var addedColumns = map[string]string{"tenant": "policy_revision, users, user_rules"}
+
+// tenantColumns are all columns of tenant.
+var tenantColumns = tables["tenant"] + ", " + addedColumns["tenant"]
+
 func tableNames() []string { return slices.Sorted(maps.Keys(tables)) }
 
 func (s *Store) columns(ctx context.Context) error {
 	for _, name := range tableNames() {
-		if err := s.ours(ctx, name); err != nil {
+		if err := s.ours(ctx, name, tables[name]); err != nil {
+			return err
+		}
+	}
+	for name, columns := range addedColumns {
+		if err := s.ours(ctx, name, columns); err != nil {
 			return err
 		}
 	}
@@ -93,8 +106,8 @@ func (s *Store) columns(ctx context.Context) error {
 }
 
 // ours makes sure that a table has the columns that we need.
-func (s *Store) ours(ctx context.Context, table string) error {
-	err := s.db.WithContext(ctx).Exec("SELECT " + tables[table] + " FROM " + table + " WHERE 1 = 0").Error
+func (s *Store) ours(ctx context.Context, table, columns string) error {
+	err := s.db.WithContext(ctx).Exec("SELECT " + columns + " FROM " + table + " WHERE 1 = 0").Error
 	return fault(fmt.Sprintf("the table %s is not one that this program has made", table), err)
 }
 

@@ -15,12 +15,13 @@ import (
 // write is one change of one tenant in the making: a transaction that holds the
 // tenant's row.
 type write struct {
-	ctx     context.Context
-	tx      *gorm.DB
-	tenant  tenantRow // its fields except id, code and revision may be changed
-	now     time.Time
-	chunk   int // how many rows a statement may carry
-	changes []changeRow
+	ctx      context.Context
+	tx       *gorm.DB
+	tenant   tenantRow // its fields except id, code and revision may be changed
+	now      time.Time
+	chunk    int   // how many rows a statement may carry
+	resident int64 // users up to which a tenant is loaded with them
+	changes  []changeRow
 }
 
 // tries bounds how often a write that lost a race is begun again.
@@ -30,22 +31,22 @@ const tries = 8
 // writers of a tenant follow one another and revisions have no gaps; it refuses
 // a change made for another revision than is there; it lets do change rows and
 // records what do noted; all of it in one transaction. When do notes nothing,
-// nothing is written and the current revision is the answer.
-func (s *Store) commit(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Revision, error) {
+// nothing is written; the answer is the difference between before and after.
+func (s *Store) commit(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Delta, error) {
 	if err := s.usable(ctx); err != nil {
-		return 0, err
+		return access.Delta{}, err
 	}
 	if err := checkChange(c); err != nil {
-		return 0, err
+		return access.Delta{}, err
 	}
 	for try := 1; ; try++ {
-		rev, err := s.attempt(ctx, c, lock, do)
+		delta, err := s.attempt(ctx, c, lock, do)
 		if err == nil || try == tries || !lostRace(err) {
-			return rev, fault("commit", err)
+			return delta, fault("commit", err)
 		}
 		select {
 		case <-ctx.Done():
-			return 0, fault("commit", ctx.Err())
+			return access.Delta{}, fault("commit", ctx.Err())
 		case <-time.After(time.Duration(try) * 10 * time.Millisecond):
 		}
 	}
@@ -54,31 +55,36 @@ func (s *Store) commit(ctx context.Context, c access.Change, lock func(*gorm.DB)
 // errNothing rolls back a transaction that had nothing to do.
 var errNothing = errors.New("nothing to write")
 
-func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Revision, error) {
-	var rev access.Revision
+func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Delta, error) {
+	var delta access.Delta
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		tenant, err := lock(tx)
 		if err != nil {
 			return err
 		}
-		rev = tenant.Revision
-		if err := fresh(c.Base, rev); err != nil {
+		delta = newFold(tenant, tenant.Revision).delta
+		if err := fresh(c.Base, tenant.Revision); err != nil {
 			return err
 		}
-		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk}
+		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident}
 		if err := do(w); err != nil {
 			return err
 		}
 		if len(w.changes) == 0 {
 			return errNothing
 		}
-		rev++
-		return w.seal(c)
+		delta, err = w.seal(c)
+		return err
 	})
 	if err != nil && !errors.Is(err, errNothing) {
-		return 0, err
+		return access.Delta{}, err
 	}
-	return rev, nil
+	return delta, nil
+}
+
+// view sees what the transaction has done so far.
+func (w *write) view() view {
+	return view{ctx: w.ctx, tx: w.tx.Statement.ConnPool, tenant: w.tenant, resident: w.resident}
 }
 
 func fresh(base, current access.Revision) error {
@@ -89,13 +95,50 @@ func fresh(base, current access.Revision) error {
 		"the change was made for revision %d, and the tenant is at revision %d", base, current)}
 }
 
-// seal writes the next revision with its changes and moves the counter.
-func (w *write) seal(c access.Change) error {
+// seal writes the next revision with its changes, moves the counters and gives
+// the difference that the changes make.
+func (w *write) seal(c access.Change) (access.Delta, error) {
+	before := w.tenant.Revision
+	if err := w.record(c); err != nil {
+		return access.Delta{}, err
+	}
+	f := newFold(w.tenant, before)
+	for _, change := range w.changes {
+		if err := f.take(change); err != nil {
+			return access.Delta{}, err
+		}
+	}
+	foreign, err := w.foreign()
+	if err != nil {
+		return access.Delta{}, err
+	}
+	if f.policy || (f.ruled && foreign) {
+		w.tenant.PolicyRevision = w.tenant.Revision
+	}
+	if err := w.keepStripes(f.delta.Stripes); err != nil {
+		return access.Delta{}, fmt.Errorf("keep the stripes of users: %w", err)
+	}
+	done := w.tx.Model(&w.tenant).Where("revision = ?", before).Select("*").Omit("id", "code").Updates(w.tenant)
+	if err := exactly(1, done); err != nil {
+		return access.Delta{}, err
+	}
+	return f.sum(w.view(), w.now.UnixMicro())
+}
+
+// foreign tells whether the tenant has a Casbin model of its own. Then every
+// rule may decide about anybody.
+func (w *write) foreign() (bool, error) {
+	var d settingsDocument
+	err := decode("settings", w.tenant.Settings, &d)
+	return d.Model != "", err
+}
+
+// record writes the next revision with its changes.
+func (w *write) record(c access.Change) error {
 	parent, err := w.parent()
 	if err != nil {
 		return err
 	}
-	before := w.tenant.Revision
 	w.tenant.Revision++
 	entry := revisionRow{
 		TenantID: w.tenant.ID, Number: w.tenant.Revision, Parent: parent,
@@ -110,11 +153,7 @@ func (w *write) seal(c access.Change) error {
 	if err := exactly(1, w.tx.Create(&entry)); err != nil {
 		return fmt.Errorf("insert into revision: %w", err)
 	}
-	if err := insert(w, "revision_change", w.changes); err != nil {
-		return err
-	}
-	done := w.tx.Model(&w.tenant).Where("revision = ?", before).Select("*").Omit("id", "code").Updates(w.tenant)
-	return exactly(1, done)
+	return insert(w, "revision_change", w.changes)
 }
 
 // parent gives the hash of the newest revision.

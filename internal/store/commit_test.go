@@ -162,13 +162,12 @@ func TestLoad_oneRevision(t *testing.T) {
 		t, o := d.t, d.options
 		s := accesstest.OpenStore(t, o)
 		r := rand.New(rand.NewPCG(5, 5))
-		written := map[access.Revision]access.Facts{1: load(t, s, access.DefaultTenant)}
+		written := map[access.Revision]access.Facts{1: accesstest.Policy(t, load(t, s, access.DefaultTenant))}
 		var policies []*access.Policy
 		for range 60 {
 			p := accesstest.RandomPolicy(r, access.DefaultTenant)
-			f := p.Facts()
-			f.Revision = access.Revision(len(policies) + 2)
-			policies, written[f.Revision] = append(policies, p), f
+			written[access.Revision(len(policies)+2)] = accesstest.Policy(t, p.Facts())
+			policies = append(policies, p)
 		}
 		done := make(chan struct{})
 		go func() {
@@ -186,8 +185,8 @@ func TestLoad_oneRevision(t *testing.T) {
 			default:
 			}
 			f := load(t, s, access.DefaultTenant)
-			if !reflect.DeepEqual(f, written[f.Revision]) {
-				t.Fatalf("revision %d was loaded as\n%+v\nand written as\n%+v", f.Revision, f, written[f.Revision])
+			if got := accesstest.Policy(t, f); !reflect.DeepEqual(got, written[f.Revision]) {
+				t.Fatalf("revision %d was loaded as\n%+v\nand written as\n%+v", f.Revision, got, written[f.Revision])
 			}
 		}
 	})

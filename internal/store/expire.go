@@ -10,19 +10,18 @@ import (
 
 // Expire keeps the stored rules true for tools that know no clock: it removes
 // those that have ended and shows those that have begun, as one revision. It
-// is cheap to call when there is nothing to do, and gives the current revision
-// then.
-func (s *Store) Expire(ctx context.Context, tenant string, now time.Time) (access.Revision, error) {
+// is cheap to call when there is nothing to do; To is From then.
+func (s *Store) Expire(ctx context.Context, tenant string, now time.Time) (access.Delta, error) {
 	var row tenantRow
 	err := s.snapshot(ctx, tenant, func(v view) error {
 		row = v.tenant
 		return nil
 	})
 	if err != nil {
-		return 0, fault("expire", err)
+		return access.Delta{}, fault("expire", err)
 	}
 	if row.NextAt == 0 || row.NextAt > now.UnixMicro() {
-		return row.Revision, nil
+		return newFold(row, row.Revision).delta, nil
 	}
 	c := access.Change{Base: access.AnyRevision, Author: "bailiwick", Source: "expiry", Reason: "rules that end or begin by the clock"}
 	return s.commit(ctx, c, existing(tenant), func(w *write) error { return w.expire(now.UnixMicro()) })
@@ -38,9 +37,11 @@ func (w *write) expire(now int64) error {
 		if r.ValidUntil == 0 || r.ValidUntil > now {
 			r.Pending = false
 			stay = append(stay, r)
+		} else if r.users() {
+			w.tenant.UserRules--
 		}
 	}
-	if err := replace(w, "casbin_rule", "id", "rule", due, stay); err != nil {
+	if err := replace(w, "casbin_rule", "id", kindRule, due, stay); err != nil {
 		return err
 	}
 	w.tenant.Rules -= int64(len(due) - len(stay))

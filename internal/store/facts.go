@@ -17,6 +17,8 @@ type view struct {
 	ctx    context.Context
 	tx     gorm.ConnPool // an open transaction
 	tenant tenantRow
+
+	resident int64 // users up to which a tenant is loaded with them
 }
 
 // snapshot opens a transaction that only reads and sees one state of the
@@ -39,13 +41,13 @@ func (s *Store) snapshot(ctx context.Context, tenant string, read func(view) err
 	if err != nil {
 		return err
 	}
-	return read(view{ctx: ctx, tx: tx, tenant: row})
+	return read(view{ctx: ctx, tx: tx, tenant: row, resident: s.resident})
 }
 
 func readTenant(ctx context.Context, q gorm.ConnPool, code string) (tenantRow, error) {
 	var r tenantRow
-	err := q.QueryRowContext(ctx, "SELECT id, code, description, epoch, revision, rules, next_at, settings FROM tenant WHERE code = ?", code).
-		Scan(&r.ID, &r.Code, &r.Description, &r.Epoch, &r.Revision, &r.Rules, &r.NextAt, &r.Settings)
+	err := q.QueryRowContext(ctx, "SELECT "+tenantColumns+" FROM tenant WHERE code = ?", code).
+		Scan(&r.ID, &r.Code, &r.Description, &r.Epoch, &r.Revision, &r.Rules, &r.NextAt, &r.Settings, &r.PolicyRevision, &r.Users, &r.UserRules)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = gorm.ErrRecordNotFound
 	}
@@ -55,7 +57,8 @@ func readTenant(ctx context.Context, q gorm.ConnPool, code string) (tenantRow, e
 // Load gives everything that decisions of a tenant read, from one snapshot.
 // Every row is checked as it passes; one that is not understood, or a number of
 // rules that is not the number last written, is an error of kind ErrInvalid
-// that names it. Nothing is left out.
+// that names it. Nothing is left out, but that a tenant with more users than
+// Options.ResidentUsers gives Fetched facts, which lack users and their rules.
 func (s *Store) Load(ctx context.Context, tenant string) (access.Facts, error) {
 	var l loader
 	err := s.snapshot(ctx, tenant, func(v view) error {
@@ -80,11 +83,19 @@ type loader struct {
 }
 
 func (l *loader) load() error {
+	return inTurn(l.frame, l.roles, l.users, l.rules, l.stripes)
+}
+
+// frame reads everything but users and rules.
+func (l *loader) frame() error {
 	l.known = map[string]bool{access.SuperuserRole: true}
 	l.scopes, l.sections, l.conds = map[string]bool{string(access.Everywhere): true}, map[string]bool{}, map[string]bool{}
-	for _, part := range []func() error{
-		l.settings, l.catalogue, l.scopeTree, l.roles, l.groups, l.conditions, l.users, l.rules,
-	} {
+	return inTurn(l.settings, l.catalogue, l.scopeTree, l.groups, l.conditions)
+}
+
+// inTurn does one thing after the other up to the first error.
+func inTurn(parts ...func() error) error {
+	for _, part := range parts {
 		if err := part(); err != nil {
 			return err
 		}
@@ -98,7 +109,8 @@ func (l *loader) settings() error {
 		return err
 	}
 	l.facts = access.Facts{
-		Tenant: l.tenant.Code, Revision: l.tenant.Revision,
+		Tenant: l.tenant.Code, Epoch: l.tenant.Epoch, Revision: l.tenant.Revision, Policy: l.tenant.PolicyRevision,
+		Fetched:   d.Model == "" && l.tenant.Users > l.resident,
 		Combining: access.Combining(d.Combining), Root: access.Section(d.Root), Model: d.Model, Functions: d.Functions.functions(),
 		Licences: convert(d.Licences, licenceDocument.licence), Groups: map[string]access.GroupKind{},
 	}
@@ -187,34 +199,55 @@ func same(noun, row, document string) error {
 }
 
 func (l *loader) users() error {
-	return readUsers(l.ctx, l.tx, l.tenant.ID, func(r userRow) error {
-		u, err := r.user()
-		if err != nil {
-			return err
-		}
-		switch u.Status {
-		case access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked:
-		default:
-			return access.Invalid("user "+u.ID, "status %q is none of active, invited, disabled, locked", u.Status)
-		}
-		l.facts.Users = append(l.facts.Users, access.UserFacts{
-			ID: u.ID, Status: u.Status, Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
-		})
-		return access.ValidUserID("user", u.ID)
+	if l.facts.Fetched {
+		return nil
+	}
+	err := readUsers(l.ctx, l.tx, l.tenant.ID, "id", func(r userRow) error {
+		u, err := r.facts()
+		l.facts.Users = append(l.facts.Users, u)
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	return counted("users", "users", int64(len(l.facts.Users)), l.tenant.Users)
 }
 
 func (l *loader) rules() error {
-	if err := readRules(l.ctx, l.tx, l.tenant.ID, l.rule); err != nil {
+	want, err := l.tenant.Rules, error(nil)
+	if l.facts.Fetched {
+		want -= l.tenant.UserRules
+		err = readPolicyRules(l.ctx, l.tx, l.tenant.ID, l.rule)
+		slices.SortFunc(l.facts.Rules, byPlace)
+	} else {
+		err = readRules(l.ctx, l.tx, l.tenant.ID, l.rule)
+	}
+	if err != nil {
 		return err
 	}
-	if n := int64(len(l.facts.Rules)); n != l.tenant.Rules {
-		return access.Invalid("casbin_rule", "holds %d rules of the tenant, and %d were written", n, l.tenant.Rules)
-	}
 	if l.facts.Ours() && !l.sentinel {
-		return access.Invalid("casbin_rule", "lacks the rule of the superuser, %q", access.Sentinel())
+		err = access.Invalid("casbin_rule", "lacks the rule of the superuser, %q", access.Sentinel())
 	}
-	return nil
+	return errors.Join(counted("casbin_rule", "rules", int64(len(l.facts.Rules)), want), err)
+}
+
+func counted(table, noun string, n, want int64) error {
+	if n == want {
+		return nil
+	}
+	return access.Invalid(table, "holds %d %s of the tenant, and %d were written", n, noun, want)
+}
+
+func (l *loader) stripes() error {
+	l.facts.Stripes = map[access.Stripe]access.Revision{}
+	query := "SELECT stripe, revision FROM subject_stripe WHERE tenant_id = ?"
+	return each(l.ctx, l.tx, query, []any{l.tenant.ID}, func(rows *sql.Rows) error {
+		var stripe access.Stripe
+		var revision access.Revision
+		err := rows.Scan(&stripe, &revision)
+		l.facts.Stripes[stripe] = revision
+		return err
+	})
 }
 
 // rule takes one row over after checking it.

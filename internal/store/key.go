@@ -96,7 +96,7 @@ func (s *Store) AddKey(ctx context.Context, k access.APIKey, c access.Change) er
 		if err != nil {
 			return fmt.Errorf("insert key: %w", err)
 		}
-		return w.note("key", row.ID, nil, row.image())
+		return w.note(kindKey, row.ID, nil, row.image())
 	})
 	return err
 }
@@ -128,7 +128,7 @@ func (s *Store) RevokeKey(ctx context.Context, tenant, id string, c access.Chang
 		if err := exactly(1, w.tx.Model(&row).Update("revoked_at", row.RevokedAt)); err != nil {
 			return fmt.Errorf("revoke key: %w", err)
 		}
-		return w.note("key", id, before, row.image())
+		return w.note(kindKey, id, before, row.image())
 	})
 	return err
 }

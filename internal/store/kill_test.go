@@ -43,7 +43,7 @@ func writeForEver(o store.Options) error {
 	for i := 0; ; i++ {
 		p := accesstest.RandomPolicy(r, access.DefaultTenant)
 		p.Description = fmt.Sprintf("%d of %d", i, os.Getpid())
-		rev, err := s.Apply(ctx, p, any1)
+		d, err := s.Apply(ctx, p, any1)
 		if err != nil {
 			return err
 		}
@@ -51,10 +51,10 @@ func writeForEver(o store.Options) error {
 			ID: fmt.Sprintf("k%d-%d", os.Getpid(), i), Tenant: access.DefaultTenant, Kind: access.KeyRead,
 			Name: "n", SecretHash: sha256.Sum256([]byte{1}),
 		}
-		if err := s.AddKey(ctx, k, access.Change{Base: rev, Author: "victim"}); err != nil {
+		if err := s.AddKey(ctx, k, access.Change{Base: d.To, Author: "victim"}); err != nil {
 			return err
 		}
-		fmt.Println(rev + 1)
+		fmt.Println(d.To + 1)
 	}
 }
 

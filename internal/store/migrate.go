@@ -76,7 +76,7 @@ func (s *Store) strangers(ctx context.Context) error {
 	for _, name := range tableNames() {
 		there, err := s.hasTable(ctx, name)
 		if err == nil && there {
-			err = s.ours(ctx, name)
+			err = s.ours(ctx, name, tables[name])
 		}
 		if err != nil {
 			return fault("migrate", err)

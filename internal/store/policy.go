@@ -11,19 +11,19 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
-// Apply makes a policy what its tenant has, and gives the new revision; where
-// there is no difference, nothing is written and the current revision is given.
+// Apply makes a policy what its tenant has, and gives the difference that was
+// committed; where there is none, nothing is written and To is From.
 //
 // Users whom the policy lists are made or changed. Others are left alone and
 // keep what is theirs, after those of the policy in the order of rules; a
 // policy that no longer has a group or role of theirs is refused, with a list.
 // Rules that have ended by the clock are not stored.
-func (s *Store) Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Revision, error) {
+func (s *Store) Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Delta, error) {
 	if err := p.Check().Err(); err != nil {
-		return 0, err
+		return access.Delta{}, err
 	}
 	if !utf8.ValidString(p.Description) || len(p.Description) > maxDocument {
-		return 0, access.Invalid("description", "is not text of at most %d bytes", maxDocument)
+		return access.Delta{}, access.Invalid("description", "is not text of at most %d bytes", maxDocument)
 	}
 	return s.commit(ctx, c, existing(p.Tenant), func(w *write) error { return s.apply(w, p) })
 }
@@ -52,10 +52,10 @@ func (s *Store) apply(w *write, p *access.Policy) error {
 			return err
 		}
 	}
-	if err := replace(w, "users", "id", "user", have.users, want.users); err != nil {
+	if err := replace(w, "users", "id", kindUser, have.users, want.users); err != nil {
 		return err
 	}
-	if err := replace(w, "casbin_rule", "id", "rule", have.rules, want.rules); err != nil {
+	if err := replace(w, "casbin_rule", "id", kindRule, have.rules, want.rules); err != nil {
 		return err
 	}
 	return w.readBack()
@@ -67,7 +67,7 @@ func (w *write) readBack() error {
 	if len(w.changes) == 0 {
 		return nil
 	}
-	l := loader{view: view{ctx: w.ctx, tx: w.tx.Statement.ConnPool, tenant: w.tenant}}
+	l := loader{view: w.view()}
 	if err := l.load(); err != nil {
 		return fmt.Errorf("read back what was written: %w", err)
 	}
@@ -77,7 +77,7 @@ func (w *write) readBack() error {
 // documentTables are the tables of documents and what their rows are called in
 // the history.
 var documentTables = []struct{ name, kind string }{
-	{"applications", "application"}, {"scopes", "scope"}, {"roles", "role"}, {"user_groups", "group"}, {"conditions", "condition"},
+	{"applications", "application"}, {"scopes", "scope"}, {"roles", kindRole}, {"user_groups", "group"}, {"conditions", "condition"},
 }
 
 // content is everything of a tenant that a policy decides about, as rows.
@@ -102,7 +102,7 @@ func (w *write) have() (content, error) {
 			return c, err
 		}
 	}
-	err := readUsers(w.ctx, q, tenant, func(r userRow) error {
+	err := readUsers(w.ctx, q, tenant, "position", func(r userRow) error {
 		c.users = append(c.users, r)
 		return nil
 	})
@@ -263,9 +263,12 @@ func (w *write) settings(want content) error {
 	if err != nil {
 		return err
 	}
-	w.tenant.Rules, w.tenant.NextAt = int64(len(want.rules)), 0
+	w.tenant.Rules, w.tenant.Users, w.tenant.UserRules, w.tenant.NextAt = int64(len(want.rules)), int64(len(want.users)), 0, 0
 	for _, r := range want.rules {
 		w.tenant.NextAt = sooner(w.tenant.NextAt, r.next())
+		if r.users() {
+			w.tenant.UserRules++
+		}
 	}
 	if body == w.tenant.Settings {
 		return nil
@@ -275,5 +278,5 @@ func (w *write) settings(want content) error {
 		before = json.RawMessage(w.tenant.Settings)
 	}
 	w.tenant.Settings, w.tenant.Description = body, want.settings.Description
-	return w.note("tenant", w.tenant.Code, before, json.RawMessage(body))
+	return w.note(kindTenant, w.tenant.Code, before, json.RawMessage(body))
 }

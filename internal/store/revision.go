@@ -96,11 +96,7 @@ func (s *Store) Revisions(ctx context.Context, tenant string) ([]access.Revision
 func (s *Store) Verify(ctx context.Context, tenant string) error {
 	err := s.snapshot(ctx, tenant, func(v view) error {
 		walk := &chainWalk{tenant: v.tenant}
-		query := `SELECT r.number, r.parent, r.hash, r.author, r.source, r.reason, r.made_at,
-			c.n, c.kind, c.name, c.old_value, c.new_value
-			FROM revision r LEFT JOIN revision_change c ON c.tenant_id = r.tenant_id AND c.revision = r.number
-			WHERE r.tenant_id = ? ORDER BY r.number, c.n`
-		if err := each(ctx, v.tx, query, []any{v.tenant.ID}, walk.row); err != nil {
+		if err := each(ctx, v.tx, chainQuery, []any{v.tenant.ID, 0}, walk.row); err != nil {
 			return err
 		}
 		if err := walk.finish(); err != nil {
@@ -111,11 +107,18 @@ func (s *Store) Verify(ctx context.Context, tenant string) error {
 	return fault("verify the history of "+tenant, err)
 }
 
+// chainQuery reads a tenant's revisions after one, joined with their changes.
+const chainQuery = `SELECT r.number, r.parent, r.hash, r.author, r.source, r.reason, r.made_at,
+	c.n, c.kind, c.name, c.old_value, c.new_value
+	FROM revision r LEFT JOIN revision_change c ON c.tenant_id = r.tenant_id AND c.revision = r.number
+	WHERE r.tenant_id = ? AND r.number > ? ORDER BY r.number, c.n`
+
 // chainWalk goes through revisions joined with their changes.
 type chainWalk struct {
 	tenant tenantRow
-	now    revisionRow // the revision being read; Number 0: none yet
-	link   link
+	now    revisionRow // the revision being read, or the one behind which to begin
+	link   link        // of what is read of it; empty where nothing is
+	take   func(changeRow) error
 }
 
 func (c *chainWalk) row(rows *sql.Rows) error {
@@ -127,7 +130,7 @@ func (c *chainWalk) row(rows *sql.Rows) error {
 	if err != nil {
 		return err
 	}
-	if r.Number != c.now.Number || c.now.Number == 0 {
+	if r.Number != c.now.Number || c.link.h == nil {
 		if err := c.next(r); err != nil {
 			return err
 		}
@@ -135,8 +138,12 @@ func (c *chainWalk) row(rows *sql.Rows) error {
 	if !n.Valid {
 		return broken(r.Number, "has no changes")
 	}
-	c.link.change(changeRow{N: n.Int64, Kind: kind.String, Name: name.String, OldValue: oldValue.String, NewValue: newValue.String})
-	return nil
+	change := changeRow{Revision: r.Number, N: n.Int64, Kind: kind.String, Name: name.String, OldValue: oldValue.String, NewValue: newValue.String}
+	c.link.change(change)
+	if c.take == nil {
+		return nil
+	}
+	return c.take(change)
 }
 
 // next ends the revision before and begins r.
@@ -155,7 +162,7 @@ func (c *chainWalk) next(r revisionRow) error {
 }
 
 func (c *chainWalk) end() error {
-	if c.now.Number != 0 && c.link.sum() != c.now.Hash {
+	if c.link.h != nil && c.link.sum() != c.now.Hash {
 		return broken(c.now.Number, "is not what was written")
 	}
 	return nil
@@ -182,5 +189,9 @@ func strayChanges(ctx context.Context, v view) error {
 }
 
 func broken(number access.Revision, format string, args ...any) error {
-	return access.Invalid("revision "+strconv.FormatUint(uint64(number), 10), format, args...)
+	return access.Invalid(fmtRevision(number), format, args...)
+}
+
+func fmtRevision(number access.Revision) string {
+	return "revision " + strconv.FormatUint(uint64(number), 10)
 }

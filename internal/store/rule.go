@@ -34,6 +34,7 @@ func (r ruleRow) key() string             { return strings.Join(append([]string{
 func (r ruleRow) number() int64           { return r.ID }
 func (r ruleRow) at(number int64) ruleRow { r.ID = number; return r }
 func (r ruleRow) fields() []string        { return []string{r.V0, r.V1, r.V2, r.V3, r.V4, r.V5} }
+func (r ruleRow) users() bool             { _, ok := access.Rule{Values: []string{r.V0}}.User(); return ok }
 func (r ruleRow) handle() any             { return r.ID }
 
 func (ruleRow) size() int { return 300 }
@@ -64,6 +65,17 @@ func (r ruleRow) image() any {
 		ID: r.ID, Line: append([]string{r.Ptype}, r.values()...),
 		From: moment(r.ValidFrom), Until: moment(r.ValidUntil), Pending: r.Pending, Origin: r.Origin,
 	}
+}
+
+func (i ruleImage) rule() (access.Rule, error) {
+	if len(i.Line) == 0 {
+		return access.Rule{}, access.Invalid("rule", "the stored line is empty")
+	}
+	origin, err := parseOrigin(i.Origin)
+	return access.Rule{
+		Type: i.Line[0], Values: i.Line[1:], Place: i.ID, Origin: origin,
+		Validity: access.Validity{From: i.From, Until: i.Until},
+	}, err
 }
 
 // ruleRowOf makes a row of a rule. The store must be able to give back exactly
@@ -134,14 +146,18 @@ func ruleType(s string) bool {
 func (r ruleRow) rule() (access.Rule, error) {
 	origin, err := parseOrigin(r.Origin)
 	return access.Rule{
-		Type: r.Ptype, Values: r.values(), Origin: origin,
+		Type: r.Ptype, Values: r.values(), Place: r.ID, Origin: origin,
 		Validity: access.Validity{From: moment(r.ValidFrom), Until: moment(r.ValidUntil)},
 	}, err
 }
 
 // readRules streams a tenant's rules in their order.
 func readRules(ctx context.Context, q gorm.ConnPool, tenant int64, take func(ruleRow) error) error {
-	query := "SELECT " + ruleColumns + " FROM casbin_rule WHERE tenant_id = ? ORDER BY id"
+	return readRulesWhere(ctx, q, tenant, "1 = 1 ORDER BY id", take)
+}
+
+func readRulesWhere(ctx context.Context, q gorm.ConnPool, tenant int64, where string, take func(ruleRow) error) error {
+	query := "SELECT " + ruleColumns + " FROM casbin_rule WHERE tenant_id = ? AND " + where
 	return each(ctx, q, query, []any{tenant}, func(rows *sql.Rows) error {
 		r := ruleRow{TenantID: tenant}
 		err := rows.Scan(&r.ID, &r.Ptype, &r.V0, &r.V1, &r.V2, &r.V3, &r.V4, &r.V5,
@@ -151,6 +167,26 @@ func readRules(ctx context.Context, q gorm.ConnPool, tenant int64, take func(rul
 		}
 		return take(r)
 	})
+}
+
+// policyRanges are the parts of the index of rules that hold everything but
+// rules of users, for which whole tenants would have to be read otherwise.
+var policyRanges = []string{
+	"ptype < 'g'",
+	"ptype = 'g' AND v0 < 'u:'", "ptype = 'g' AND v0 = 'u:anonymous'", "ptype = 'g' AND v0 >= 'u;'",
+	"ptype > 'g' AND ptype < 'p'",
+	"ptype = 'p' AND v0 < 'u:'", "ptype = 'p' AND v0 = 'u:anonymous'", "ptype = 'p' AND v0 >= 'u;'",
+	"ptype > 'p'",
+}
+
+// readPolicyRules streams a tenant's rules that are no user's own, in no order.
+func readPolicyRules(ctx context.Context, q gorm.ConnPool, tenant int64, take func(ruleRow) error) error {
+	for _, part := range policyRanges {
+		if err := readRulesWhere(ctx, q, tenant, part, take); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // each runs a query and hands over its rows. A query that breaks off is an

@@ -35,6 +35,10 @@ const (
 // DefaultMaxRules is how many rules a policy may have unless Options say otherwise.
 const DefaultMaxRules = 200_000
 
+// DefaultResidentUsers is up to how many users a tenant is loaded with them
+// unless Options say otherwise.
+const DefaultResidentUsers = 200_000
+
 // Options say where the store is. Driver and DSN are required, the rest has
 // working zero values.
 type Options struct {
@@ -44,6 +48,11 @@ type Options struct {
 	MaxOpenConns int // MySQL: 16 when 0. SQLite: connections that read, 4 when 0; one writes
 	MaxIdleConns int // as many as may be open when 0
 	MaxRules     int // rules a policy may have; DefaultMaxRules when 0
+
+	// ResidentUsers is up to how many users a tenant is loaded with them; those
+	// of larger ones are asked for one by one. DefaultResidentUsers when 0,
+	// none when negative.
+	ResidentUsers int
 
 	Clock func() time.Time // time.Now when nil
 	Log   *slog.Logger     // discarded when nil
@@ -56,7 +65,8 @@ type Store struct {
 	driver    string
 	collation string // of MySQL's columns; empty on SQLite
 	maxRules  int
-	chunk     int // rows a statement may carry
+	resident  int64 // users up to which a tenant is loaded with them
+	chunk     int   // rows a statement may carry
 	clock     func() time.Time
 	log       *slog.Logger
 	fit       atomic.Bool // Check has found nothing wrong
@@ -66,7 +76,7 @@ type Store struct {
 // is older than this program is let through, so that Migrate can be called;
 // until then every other method fails with what Check says.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{driver: o.Driver, maxRules: o.MaxRules, clock: o.Clock, log: o.Log}
+	s := &Store{driver: o.Driver, maxRules: o.MaxRules, resident: int64(max(o.ResidentUsers, -1)), clock: o.Clock, log: o.Log}
 	s.defaults()
 	if err := s.connect(ctx, o); err != nil {
 		return nil, err
@@ -81,6 +91,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) defaults() {
 	if s.maxRules == 0 {
 		s.maxRules = DefaultMaxRules
+	}
+	if s.resident == 0 {
+		s.resident = DefaultResidentUsers
 	}
 	if s.clock == nil {
 		s.clock = time.Now

@@ -22,6 +22,10 @@ type tenantRow struct {
 	Rules       int64 // how many rows of casbin_rule it has
 	NextAt      int64 // microseconds; when a rule next begins or ends; 0: never
 	Settings    string
+
+	PolicyRevision access.Revision // the newest that changed more than single users
+	Users          int64           // how many rows of users it has
+	UserRules      int64           // how many of its rules are users' own
 }
 
 // TableName is asked by gorm.
@@ -85,17 +89,20 @@ func (s *Store) CreateTenant(ctx context.Context, t access.Tenant, c access.Chan
 		return 0, err
 	}
 	insert := func(tx *gorm.DB) (tenantRow, error) { return newTenant(tx, t.Code) }
-	return s.commit(ctx, c, insert, func(w *write) error { return s.apply(w, p) })
+	d, err := s.commit(ctx, c, insert, func(w *write) error { return s.apply(w, p) })
+	return d.To, err
 }
 
 func newTenant(tx *gorm.DB, code string) (tenantRow, error) {
-	row := tenantRow{Code: code, Epoch: strings.ToLower(rand.Text())}
+	row := tenantRow{Code: code, Epoch: newEpoch()}
 	err := exactly(1, tx.Create(&row))
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		err = access.Exists("tenant", code)
 	}
 	return row, err
 }
+
+func newEpoch() string { return strings.ToLower(rand.Text()) }
 
 // existing gives the function that locks a tenant's row for a write.
 func existing(code string) func(*gorm.DB) (tenantRow, error) {
@@ -131,18 +138,18 @@ func (s *Store) Tenants(ctx context.Context) ([]access.Tenant, error) {
 	return tenants, nil
 }
 
-// Heads gives every tenant's newest revision.
-func (s *Store) Heads(ctx context.Context) (map[string]access.Revision, error) {
+// Heads gives where every tenant stands, by its code.
+func (s *Store) Heads(ctx context.Context) (map[string]access.Head, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
 	var rows []tenantRow
-	if err := s.reader.WithContext(ctx).Select("code", "revision").Find(&rows).Error; err != nil {
+	if err := s.reader.WithContext(ctx).Select("code", "revision", "epoch").Find(&rows).Error; err != nil {
 		return nil, fault("read the newest revisions", err)
 	}
-	heads := make(map[string]access.Revision, len(rows))
+	heads := make(map[string]access.Head, len(rows))
 	for _, r := range rows {
-		heads[r.Code] = r.Revision
+		heads[r.Code] = access.Head{Revision: r.Revision, Epoch: r.Epoch}
 	}
 	return heads, nil
 }

@@ -101,8 +101,25 @@ func (r userRow) user() (access.User, error) {
 	}, nil
 }
 
-func readUsers(ctx context.Context, q gorm.ConnPool, tenant int64, take func(userRow) error) error {
-	query := "SELECT id, position, email, login, name, status, body FROM users WHERE tenant_id = ? ORDER BY position"
+// facts gives what decisions need to know of a user besides the rules.
+func (r userRow) facts() (access.UserFacts, error) {
+	u, err := r.user()
+	if err != nil {
+		return access.UserFacts{}, err
+	}
+	switch u.Status {
+	case access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked:
+	default:
+		return access.UserFacts{}, access.Invalid("user "+u.ID, "status %q is none of active, invited, disabled, locked", u.Status)
+	}
+	return access.UserFacts{
+		ID: u.ID, Status: u.Status, Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
+	}, access.ValidUserID("user", u.ID)
+}
+
+// readUsers streams a tenant's users in an order: "position" or "id".
+func readUsers(ctx context.Context, q gorm.ConnPool, tenant int64, order string, take func(userRow) error) error {
+	query := "SELECT id, position, email, login, name, status, body FROM users WHERE tenant_id = ? ORDER BY " + order
 	return each(ctx, q, query, []any{tenant}, func(rows *sql.Rows) error {
 		r := userRow{TenantID: tenant}
 		if err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body); err != nil {
