@@ -16,18 +16,23 @@ import (
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/engine"
+	"github.com/bailiwick/bailiwick/internal/engine/plan"
 )
 
 // Oracle answers for one tenant at one revision. It must not be used by several
-// goroutines at once.
+// goroutines at once. Stock Casbin remembers each subject that it was asked
+// about, so an oracle that is asked about many must be thrown away at times.
 type Oracle struct {
 	facts      access.Facts
 	adapter    persist.Adapter
 	conditions map[string]*engine.Condition
 	parents    map[access.Scope]access.Scope
 
-	enforcer *casbin.Enforcer
-	loaded   time.Time // the moment for which enforcer was loaded
+	turns    []time.Time      // moments at which some rule begins or ceases to hold
+	span     int              // how many of them had passed when it was loaded
+	enforcer *casbin.Enforcer // nil until somebody asks; of the built-in model
+	stock    *plan.Stock      // the same, of a model of the tenant's own
+	rules    []access.Rule    // what stock was loaded with
 }
 
 // New makes an oracle of the facts. Where an adapter is given, stock Casbin
@@ -35,7 +40,7 @@ type Oracle struct {
 // then taken as the adapter gives them, except that those which the facts hold
 // with a validity are left out while it does not hold.
 func New(f access.Facts, a persist.Adapter) (*Oracle, error) {
-	o := &Oracle{facts: f, adapter: a, conditions: map[string]*engine.Condition{}, parents: map[access.Scope]access.Scope{}}
+	o := &Oracle{facts: f, adapter: a, turns: turns(f.Rules), conditions: map[string]*engine.Condition{}, parents: map[access.Scope]access.Scope{}}
 	for _, c := range f.Conditions {
 		compiled, err := engine.CompileCondition(c.Text)
 		if err != nil {
@@ -58,7 +63,7 @@ func (o *Oracle) Decide(r *access.Request, now time.Time) (access.Decision, erro
 		return access.Decision{}, err
 	}
 	if !o.facts.Ours() {
-		return o.foreign(r, now)
+		return o.foreign(r)
 	}
 	if r.Raw != nil {
 		var err error
@@ -96,23 +101,12 @@ func (o *Oracle) Verdict(r *access.Request, action access.Action, now time.Time)
 }
 
 // Enforce puts raw request values to stock Casbin, as they are, with the rules
-// that hold at the moment now.
+// that hold at the moment now. It is for the built-in model.
 func (o *Oracle) Enforce(now time.Time, values ...any) (allowed bool, rule []string, err error) {
 	if err := o.load(now); err != nil {
 		return false, nil, err
 	}
 	return o.enforcer.EnforceEx(slices.Clone(values)...)
-}
-
-// foreign answers for a model that is not ours.
-func (o *Oracle) foreign(r *access.Request, now time.Time) (access.Decision, error) {
-	allowed, values, err := o.Enforce(now, r.Raw...)
-	if err != nil {
-		// What stock Casbin cannot evaluate is denied.
-		return access.Decision{Reason: access.ReasonNoGrant, Revision: o.facts.Revision}, nil //nolint:nilerr // denied is an answer
-	}
-	v := o.verdict(allowed, values, now)
-	return access.Decision{Allowed: v.Allowed, Reason: v.Reason, Rule: v.Rule, Revision: o.facts.Revision}, nil
 }
 
 func (o *Oracle) verdict(allowed bool, values []string, now time.Time) access.Verdict {
@@ -139,14 +133,24 @@ func (o *Oracle) rule(values []string, now time.Time) *access.Rule {
 	return &access.Rule{Type: "p", Values: values}
 }
 
-// load makes a fresh enforcer, unless the one at hand was loaded for this moment.
+// load loads stock Casbin, unless it was loaded with the rules that hold now.
 func (o *Oracle) load(now time.Time) error {
-	if o.enforcer != nil && o.loaded.Equal(now) {
+	span := o.passed(now)
+	if (o.enforcer != nil || o.stock != nil) && o.span == span {
 		return nil
 	}
-	text := o.facts.Model
+	o.enforcer, o.stock, o.span = nil, nil, span
 	if o.facts.Ours() {
-		text = engine.Model(o.facts.Combining)
+		return o.loadOurs(now)
+	}
+	return o.loadForeign(now)
+}
+
+func (o *Oracle) loadOurs(now time.Time) error {
+	text := engine.Model(o.facts.Combining)
+	rules, err := o.held(text, now)
+	if err != nil {
+		return err
 	}
 	m, err := model.NewModelFromString(text)
 	if err != nil {
@@ -156,15 +160,71 @@ func (o *Oracle) load(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("make stock casbin: %w", err)
 	}
-	if o.facts.Ours() {
-		o.functions(e)
-	}
-	e.SetAdapter(&lines{rules: o.facts.Rules, from: o.adapter, now: now})
+	o.functions(e)
+	e.SetAdapter(&lines{rules: rules})
 	if err := e.LoadPolicy(); err != nil {
 		return fmt.Errorf("load the rules into stock casbin: %w", err)
 	}
-	o.enforcer, o.loaded = e, now
+	o.enforcer = e
 	return nil
+}
+
+// turns lists the moments at which rules begin or cease to hold.
+func turns(rules []access.Rule) []time.Time {
+	var all []time.Time
+	for _, r := range rules {
+		for _, at := range []time.Time{r.Validity.From, r.Validity.Until} {
+			if !at.IsZero() {
+				all = append(all, at)
+			}
+		}
+	}
+	return all
+}
+
+func (o *Oracle) passed(now time.Time) int {
+	n := 0
+	for _, at := range o.turns {
+		if !now.Before(at) {
+			n++
+		}
+	}
+	return n
+}
+
+// held gives the rules that hold now, as they stand in the facts or as the
+// adapter gives them.
+func (o *Oracle) held(text string, now time.Time) ([]access.Rule, error) {
+	if o.adapter == nil {
+		return slices.DeleteFunc(slices.Clone(o.facts.Rules), func(r access.Rule) bool { return !r.Validity.At(now) }), nil
+	}
+	m, err := model.NewModelFromString(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the model: %w", err)
+	}
+	if err := o.adapter.LoadPolicy(m); err != nil {
+		return nil, fmt.Errorf("load the rules through the adapter: %w", err)
+	}
+	dead := map[string]bool{}
+	for _, r := range o.facts.Rules {
+		if !r.Validity.At(now) {
+			dead[r.String()] = true
+		}
+	}
+	return slices.DeleteFunc(listed(m), func(r access.Rule) bool { return dead[r.String()] }), nil
+}
+
+// listed gives the rules in a model, each kind in its order.
+func listed(m model.Model) []access.Rule {
+	var rules []access.Rule
+	for _, section := range []string{"p", "g"} {
+		for _, key := range slices.Sorted(maps.Keys(m[section])) {
+			for _, values := range m[section][key].Policy {
+				rules = append(rules, access.Rule{Type: key, Values: values})
+			}
+		}
+	}
+	return rules
 }
 
 // functions registers what the built-in model's matcher calls.
@@ -202,52 +262,17 @@ func (o *Oracle) holds(condition, effect string, variables map[string]any) bool 
 	return held
 }
 
-// lines is an adapter that gives rules in their order, without those that do
-// not hold now. It cannot write.
+// lines is an adapter that gives rules in their order. It cannot write.
 type lines struct {
 	persist.Adapter
 	rules []access.Rule
-	from  persist.Adapter
-	now   time.Time
 }
 
 // LoadPolicy gives the rules to Casbin.
 func (l *lines) LoadPolicy(m model.Model) error {
-	if l.from != nil {
-		return l.filtered(m)
-	}
 	for _, r := range l.rules {
-		if !r.Validity.At(l.now) {
-			continue
-		}
 		if err := persist.LoadPolicyArray(append([]string{r.Type}, r.Values...), m); err != nil {
 			return fmt.Errorf("%s: %w", r, err)
-		}
-	}
-	return nil
-}
-
-// filtered loads from the other adapter and takes out what does not hold now,
-// keeping the order: Casbin's own removal would move the last rule up.
-func (l *lines) filtered(m model.Model) error {
-	if err := l.from.LoadPolicy(m); err != nil {
-		return err
-	}
-	dead := map[string]bool{}
-	for _, r := range l.rules {
-		if !r.Validity.At(l.now) {
-			dead[r.String()] = true
-		}
-	}
-	for _, section := range []string{"p", "g"} {
-		for key, a := range m[section] {
-			kept := slices.DeleteFunc(slices.Clone(a.Policy), func(values []string) bool {
-				return dead[access.Rule{Type: key, Values: values}.String()]
-			})
-			a.Policy, a.PolicyMap = nil, map[string]int{}
-			if err := m.AddPolicies(section, key, kept); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
