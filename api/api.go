@@ -36,6 +36,8 @@ type Request struct {
 	Context map[string]any `json:"context,omitempty"`
 	// Instead of the members above: the question in the order of the tenant's Casbin model.
 	Request []any `json:"request,omitempty"`
+	// Which definitions of the model answer request: "2" for r2, p2, e2 and m2; left out for r, p, e and m.
+	ContextSet string `json:"context_set,omitempty"`
 }
 
 // Resource is one record of the business system, for instance order 17.

@@ -21,7 +21,7 @@ func shorten(b []byte) string {
 }
 
 var (
-	requestNames  = names{known: []string{"subject", "action", "section", "scope", "resource", "subject_attributes", "action_attributes", "context", "request"}}
+	requestNames  = names{known: []string{"subject", "action", "section", "scope", "resource", "subject_attributes", "action_attributes", "context", "request", "context_set"}}
 	resourceNames = names{known: []string{"type", "id", "attributes"}}
 	batchNames    = names{known: []string{"requests"}}
 )
@@ -49,6 +49,8 @@ func (r *reader) requestMember(name string, to *api.Request) error {
 		return r.attributes(name, &to.ActionAttributes)
 	case "context":
 		return r.attributes(name, &to.Context)
+	case "context_set":
+		return r.text(name, &to.ContextSet)
 	}
 	return r.positional(name, &to.Request)
 }
@@ -106,6 +108,9 @@ func (r *reader) positional(field string, to *[]any) error {
 func RequestOf(w *api.Request, ours bool) (access.Request, error) {
 	if w.Request != nil {
 		return positionalOf(w, ours)
+	}
+	if w.ContextSet != "" {
+		return access.Request{}, access.Invalid("context_set", "is for a request under a Casbin model of one's own")
 	}
 	subject, err := subjectOf(w.Subject)
 	if err != nil {
@@ -183,7 +188,10 @@ func positionalOf(w *api.Request, ours bool) (access.Request, error) {
 		return access.Request{}, access.Invalid("request", "is empty")
 	}
 	if !ours {
-		return access.Request{Raw: w.Request}, nil
+		return rawOf(w)
+	}
+	if w.ContextSet != "" {
+		return access.Request{}, access.Invalid("context_set", "is for tenants with a Casbin model of their own")
 	}
 	if len(w.Request) != 4 {
 		return access.Request{}, access.Invalid("request", "has %d values; write subject, scope, section and action", len(w.Request))
@@ -205,6 +213,15 @@ func positionalOf(w *api.Request, ours bool) (access.Request, error) {
 		SubjectAttributes: w.SubjectAttributes, ActionAttributes: w.ActionAttributes, Context: w.Context,
 	}
 	return RequestOf(&named, true)
+}
+
+// rawOf reads a question to a tenant with a Casbin model of its own. Attributes
+// are objects among its values there.
+func rawOf(w *api.Request) (access.Request, error) {
+	if w.Context != nil || w.SubjectAttributes != nil || w.ActionAttributes != nil {
+		return access.Request{}, access.Invalid("request", "cannot stand beside context or attributes under this tenant's model: write objects in it")
+	}
+	return access.Request{Raw: w.Request, RawSet: w.ContextSet}, nil
 }
 
 // typedSubject takes a bare name for a user's id.
