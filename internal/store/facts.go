@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 
 	"gorm.io/gorm"
@@ -74,12 +73,8 @@ func (s *Store) Load(ctx context.Context, tenant string) (access.Facts, error) {
 // loader gathers facts and the names by which rules are checked.
 type loader struct {
 	view
-	facts    access.Facts
-	known    map[string]bool // typed names of roles, groups and applications
-	scopes   map[string]bool
-	sections map[string]bool
-	conds    map[string]bool
-	sentinel bool
+	judge
+	facts access.Facts
 }
 
 func (l *loader) load() error {
@@ -114,7 +109,7 @@ func (l *loader) settings() error {
 		Combining: access.Combining(d.Combining), Root: access.Section(d.Root), Model: d.Model, Functions: d.Functions.functions(),
 		Licences: convert(d.Licences, licenceDocument.licence), Groups: map[string]access.GroupKind{},
 	}
-	l.sections[d.Root] = true
+	l.ours, l.sections[d.Root] = l.facts.Ours(), true
 	if c := l.facts.Combining; c != access.DenyOverrides && c != access.AllowOverrides {
 		return access.Invalid("combining", "%q is neither %s nor %s", c, access.DenyOverrides, access.AllowOverrides)
 	}
@@ -252,89 +247,7 @@ func (l *loader) stripes() error {
 
 // rule takes one row over after checking it.
 func (l *loader) rule(r ruleRow) error {
-	rule, err := r.rule()
-	if err == nil {
-		err = l.fits(r, rule)
-	}
-	if err != nil {
-		return fmt.Errorf("casbin_rule row %d (%q): %w", r.ID, r.name(), err)
-	}
+	rule, err := l.judged(r)
 	l.facts.Rules = append(l.facts.Rules, rule)
-	return nil
-}
-
-func (l *loader) fits(r ruleRow, rule access.Rule) error {
-	if err := checkLine(rule); err != nil {
-		return err
-	}
-	if r.Pending && r.ValidFrom == 0 {
-		return access.Invalid("pending", "is set, and the rule has no beginning")
-	}
-	if !l.facts.Ours() {
-		return nil
-	}
-	switch {
-	case rule.Type == "p" && len(rule.Values) == 6:
-		return l.grant(rule.Values)
-	case rule.Type == "g" && len(rule.Values) == 3:
-		return l.membership(rule.Values)
-	}
-	return access.Invalid("line", "is neither p with 6 values nor g with 3")
-}
-
-func (l *loader) grant(v []string) error {
-	if slices.Equal(v, access.Sentinel().Values) {
-		l.sentinel = true
-		return nil
-	}
-	if v[0] == access.SuperuserRole {
-		return access.Invalid("v0", "only the built-in rule may be the superuser's")
-	}
-	act, err := access.ParseRuleAct("v3", v[3])
-	if err != nil {
-		return err
-	}
-	if act.All {
-		return access.Invalid("v3", "only the built-in rule may name all actions")
-	}
-	if err := access.ValidEffect("v4", access.Effect(v[4])); err != nil {
-		return err
-	}
-	if !l.sections[v[2]] {
-		return access.Invalid("v2", "the section %q does not exist", v[2])
-	}
-	if v[5] != access.NoCondition && !l.conds[v[5]] {
-		return access.Invalid("v5", "the condition %q does not exist", v[5])
-	}
-	return errors.Join(l.named("v0", v[0]), l.scope("v1", v[1]))
-}
-
-func (l *loader) membership(v []string) error {
-	if kind, _, ok := access.ParseName(v[1]); !ok || (kind != access.KindGroup && kind != access.KindRole) {
-		return access.Invalid("v1", "%q is neither a group nor a role", v[1])
-	}
-	if v[1] == access.SuperuserRole && v[2] != string(access.Everywhere) {
-		return access.Invalid("v2", "the role superuser can only be held everywhere")
-	}
-	return errors.Join(l.named("v0", v[0]), l.named("v1", v[1]), l.scope("v2", v[2]))
-}
-
-// named checks a typed name. Users need no account: plain lines may name those
-// who come later.
-func (l *loader) named(field, name string) error {
-	kind, _, ok := access.ParseName(name)
-	if !ok {
-		return access.Invalid(field, "%q is not a name of a user, application, group or role", name)
-	}
-	if kind != access.KindUser && !l.known[name] {
-		return access.Invalid(field, "%q does not exist", name)
-	}
-	return nil
-}
-
-func (l *loader) scope(field, scope string) error {
-	if l.scopes[scope] {
-		return nil
-	}
-	return access.Invalid(field, "the scope %q does not exist", scope)
+	return err
 }
