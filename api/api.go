@@ -38,6 +38,7 @@ type Request struct {
 	Request []any `json:"request,omitempty"`
 	// Which definitions of the model answer request: "2" for r2, p2, e2 and m2; left out for r, p, e and m.
 	ContextSet string `json:"context_set,omitempty"`
+	Consistency
 }
 
 // Resource is one record of the business system, for instance order 17.
@@ -120,6 +121,7 @@ type Rule struct {
 type Batch struct {
 	// At most 100 questions.
 	Requests []Request `json:"requests"`
+	Consistency
 }
 
 // Decisions answers a Batch, in its order.

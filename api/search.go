@@ -51,6 +51,7 @@ type Circumstances struct {
 	ActionAttributes map[string]any `json:"action_attributes,omitempty"`
 	// What conditions see of the circumstances.
 	Context map[string]any `json:"context,omitempty"`
+	Consistency
 }
 
 // FoundActions answers an ActionSearch, completely.

@@ -105,6 +105,10 @@ func (p *paper) Heads(context.Context) (map[string]access.Head, error) {
 
 func (p *paper) Load(context.Context, string) (access.Facts, error) { return p.facts, nil }
 
+func (p *paper) Changes(context.Context, string, access.Revision) (access.Delta, error) {
+	return access.Delta{Tenant: p.facts.Tenant}, nil
+}
+
 func (p *paper) Expire(context.Context, string, time.Time) (access.Delta, error) {
 	return access.Delta{}, nil
 }

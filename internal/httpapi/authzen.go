@@ -42,26 +42,32 @@ func (c *call) evaluateOne(wire *api.Evaluation) error {
 	if err != nil {
 		return err
 	}
-	d, err := c.decideEvaluation(&q)
+	want, done, err := c.admit(checks, api.Consistency{})
 	if err != nil {
 		return err
 	}
+	defer done()
+	d, err := c.decideEvaluation(&q, want)
+	if err != nil {
+		return err
+	}
+	c.age()
 	c.in.out = appendEvaluation(c.in.out[:0], &d)
 	return c.answer(200, c.in.out)
 }
 
 // decideEvaluation gives a denial where the question names something that
 // could not exist here: by the standard, it is well-formed all the same.
-func (c *call) decideEvaluation(q *question) (access.Decision, error) {
+func (c *call) decideEvaluation(q *question, want access.Consistency) (access.Decision, error) {
 	if q.wrong == nil {
-		d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &q.ask)
+		d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &q.ask, want)
 		if !errors.Is(err, access.ErrInvalid) {
 			c.decided(d.Reason, err)
 			return d, err
 		}
 		q.wrong = err
 	}
-	d, err := c.decideAll([]question{*q}) // still asks who is calling
+	d, err := c.decideAll([]question{*q}, want) // still asks who is calling
 	if err != nil {
 		return access.Decision{}, err
 	}
@@ -81,10 +87,16 @@ func (c *call) evaluations() error {
 	for i := range list.items {
 		c.in.questions = append(c.in.questions, list.question(i))
 	}
-	answers, err := c.decideAll(c.in.questions)
+	want, done, err := c.admit(checks, api.Consistency{})
 	if err != nil {
 		return err
 	}
+	defer done()
+	answers, err := c.decideAll(c.in.questions, want)
+	if err != nil {
+		return err
+	}
+	c.age()
 	answers = cut(answers, list.semantic)
 	out := c.in.out[:0]
 	out = append(out, `{"evaluations":[`...)

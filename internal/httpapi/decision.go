@@ -14,25 +14,32 @@ import (
 // enforce answers one question. It is the path that everything else waits for,
 // so it neither reflects nor keeps anything between questions.
 func (c *call) enforce() error {
-	ask, err := c.asked()
+	ask, fresh, err := c.asked()
 	if err != nil {
 		return err
 	}
-	d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &ask)
+	want, done, err := c.admit(checks, fresh)
+	if err != nil {
+		return err
+	}
+	defer done()
+	d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &ask, want)
 	if c.decided(d.Reason, err); err != nil {
 		return err
 	}
+	c.age()
 	c.in.out = c.in.appendDecision(c.in.out[:0], c.tenant, &d)
 	return c.answer(200, c.in.out)
 }
 
-// asked reads one question.
-func (c *call) asked() (access.Request, error) {
+// asked reads one question, and how fresh its answer must be.
+func (c *call) asked() (access.Request, api.Consistency, error) {
 	var wire api.Request
 	if err := c.read(func(r *reader) error { return r.request(&wire) }); err != nil {
-		return access.Request{}, err
+		return access.Request{}, wire.Consistency, err
 	}
-	return c.requestOf(&wire)
+	ask, err := c.requestOf(&wire)
+	return ask, wire.Consistency, err
 }
 
 // requestOf needs to know the tenant's model only for positional questions.
@@ -43,9 +50,13 @@ func (c *call) requestOf(w *api.Request) (access.Request, error) {
 // enforceBatch answers several questions from one revision. A question that
 // breaks a rule is denied in its place.
 func (c *call) enforceBatch() error {
-	c.in.questions = c.in.questions[:0]
+	c.in.questions, c.in.fresh = c.in.questions[:0], api.Consistency{}
+	var whole api.Consistency
 	err := c.read(func(r *reader) error {
 		return r.object("", &batchNames, func(name string) error {
+			if name != "requests" {
+				return r.consistencyMember(name, &whole)
+			}
 			return r.list(name, func(i int) error {
 				if i == maxBatch {
 					return tooMany(name)
@@ -60,10 +71,16 @@ func (c *call) enforceBatch() error {
 	if len(c.in.questions) == 0 {
 		return access.Invalid("requests", "must hold at least one question")
 	}
-	answers, err := c.decideAll(c.in.questions)
+	want, done, err := c.admit(checks, stronger(whole, c.in.fresh))
 	if err != nil {
 		return err
 	}
+	defer done()
+	answers, err := c.decideAll(c.in.questions, want)
+	if err != nil {
+		return err
+	}
+	c.age()
 	out := c.in.out[:0]
 	out = append(out, `{"decisions":[`...)
 	for i := range answers {
@@ -95,6 +112,7 @@ func (c *call) question(r *reader) error {
 	err := r.request(&wire)
 	r.questions = append(r.questions, question{wrong: r.wrong})
 	r.wrong = outer
+	r.fresh = stronger(r.fresh, wire.Consistency)
 	if q := &r.questions[len(r.questions)-1]; err == nil && q.wrong == nil {
 		q.ask, q.wrong = c.requestOf(&wire)
 	}
@@ -103,14 +121,14 @@ func (c *call) question(r *reader) error {
 
 // decideAll asks the questions that can be asked, all of one revision, and
 // puts a denial in the place of the others.
-func (c *call) decideAll(questions []question) ([]access.Decision, error) {
+func (c *call) decideAll(questions []question, want access.Consistency) ([]access.Decision, error) {
 	c.in.asks = c.in.asks[:0]
 	for i := range questions {
 		if questions[i].wrong == nil {
 			c.in.asks = append(c.in.asks, questions[i].ask)
 		}
 	}
-	given, err := c.api.o.Decisions.CheckAll(c.ctx(), c.caller, c.tenant, c.in.asks)
+	given, err := c.api.o.Decisions.CheckAll(c.ctx(), c.caller, c.tenant, c.in.asks, want)
 	if err != nil {
 		return nil, err
 	}
@@ -135,15 +153,20 @@ func (c *call) decided(reason access.Reason, err error) {
 
 // explain answers one question with everything that led to the answer.
 func (c *call) explain() error {
-	ask, err := c.asked()
+	ask, fresh, err := c.asked()
 	if err != nil {
 		return err
 	}
-	e, err := c.api.o.Decisions.Explain(c.ctx(), c.caller, c.tenant, &ask)
+	want, done, err := c.admit(searches, fresh)
+	if err != nil {
+		return err
+	}
+	defer done()
+	e, err := c.api.o.Decisions.Explain(c.ctx(), c.caller, c.tenant, &ask, want)
 	if c.decided(e.Reason, err); err != nil {
 		return err
 	}
-	return c.reply(200, ExplanationOf(c.tenant, &e))
+	return c.told(ExplanationOf(c.tenant, &e))
 }
 
 // DecisionOf gives a decision as it goes over the wire.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
@@ -47,6 +48,7 @@ type reader struct {
 
 	questions []question       // of a list, in its order
 	asks      []access.Request // those of them that can be asked
+	fresh     api.Consistency  // what they ask for, all together
 }
 
 var readers = sync.Pool{New: func() any {

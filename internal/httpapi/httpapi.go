@@ -39,6 +39,8 @@ type Options struct {
 	TrustedProxies []string
 	// Bounds of the server; its zero value has the documented ones.
 	Bounds Bounds
+	// Places bounds how much is done at one time.
+	Places Places
 	// MetricsApart leaves /metrics out; serve Server.Metrics somewhere else.
 	MetricsApart bool
 	// ConditionErrors counts conditions that failed while they were evaluated.
@@ -52,6 +54,8 @@ type door struct {
 	o         Options
 	gin       *gin.Engine
 	metrics   *metrics
+	places    *places
+	ages      ages
 	docs      []byte
 	publicURL atomic.Pointer[string]
 	draining  atomic.Bool
@@ -68,9 +72,9 @@ func newDoor(o Options) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &door{o: o, docs: page}
+	a := &door{o: o, docs: page, places: newPlaces(o.Places)}
 	a.setPublicURL(o.PublicURL)
-	a.metrics = newMetrics(o)
+	a.metrics = newMetrics(o, a.places)
 	return a, a.register()
 }
 
@@ -104,6 +108,8 @@ type call struct {
 	caller access.Caller
 	in     *reader
 	began  time.Time
+	work   work
+	inside bool  // has taken a place for its work
 	err    error // what was answered with a problem
 }
 
@@ -133,6 +139,7 @@ func (a *door) serve(r *route) gin.HandlerFunc {
 		c.headers()
 		defer func() {
 			c.recovered(recover())
+			c.leave()
 			seen.observe(g.Writer.Status(), a.o.Clock().Sub(c.began))
 			c.log()
 		}()
@@ -152,16 +159,27 @@ func (c *call) handle() error {
 		c.tenant = c.g.Param("tenant")
 	}
 	if limit := c.route.timeLimit(); limit > 0 {
-		ctx, cancel := context.WithTimeout(c.ctx(), limit)
-		defer cancel()
-		c.g.Request = c.g.Request.WithContext(ctx)
+		defer c.limitTime(limit)()
 		c.extend(limit)
 	}
 	if c.route.body != nil {
 		c.in = readers.Get().(*reader)
 		defer c.in.release()
 	}
+	if c.route.change {
+		if err := c.enter(writes); err != nil {
+			return err
+		}
+	}
 	return c.route.serve(c)
+}
+
+// limitTime ends the work on this request after a while. The function that it
+// gives frees what that holds.
+func (c *call) limitTime(limit time.Duration) (done func()) {
+	ctx, cancel := context.WithTimeout(c.ctx(), limit)
+	c.g.Request = c.g.Request.WithContext(ctx)
+	return cancel
 }
 
 // extend gives a route that may take long more time than the server allows others.
@@ -218,6 +236,7 @@ func (c *call) reply(status int, v any) error {
 }
 
 func (c *call) write(status int, body []byte) {
+	c.leave()
 	c.g.Writer.WriteHeader(status)
 	_, _ = c.g.Writer.Write(body) // the client is gone; there is nobody to tell
 }

@@ -36,7 +36,7 @@ type decided struct {
 	reason access.Reason
 }
 
-func newMetrics(o Options) *metrics {
+func newMetrics(o Options, p *places) *metrics {
 	m := &metrics{
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bailiwick_panics_total", Help: "Requests that ended in a panic.",
@@ -54,7 +54,7 @@ func newMetrics(o Options) *metrics {
 	}
 	m.known.Store(&map[decided]prometheus.Counter{})
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.panics, m.decisions, m.requests, m.seconds, following{o.Follower},
+	registry.MustRegister(m.panics, m.decisions, m.requests, m.seconds, following{o.Follower}, p,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if o.ConditionErrors != nil {
 		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -104,8 +104,17 @@ func (rm *routeMetrics) observe(status int, took time.Duration) {
 // following shows how well the store is followed, measured when asked for.
 type following struct{ f *service.Follower }
 
+// maxLagging bounds how many tenants have a series of their own for their lag:
+// those with the most. What is behind is seen however many tenants there are.
+const maxLagging = 100
+
 var (
 	revisionDesc = prometheus.NewDesc("bailiwick_revision", "Revision that decides, by tenant.", []string{"tenant"}, nil)
+	lagDesc      = prometheus.NewDesc("bailiwick_revision_lag", "Revisions that are stored and not in force here, of the tenants with the most.", []string{"tenant"}, nil)
+	behindDesc   = prometheus.NewDesc("bailiwick_tenants_behind", "Tenants that are not at their newest revision here.", nil, nil)
+	tenantsDesc  = prometheus.NewDesc("bailiwick_tenants", "Tenants that are known here.", nil, nil)
+	inForceDesc  = prometheus.NewDesc("bailiwick_revision_in_force_seconds", "Time from the commit of a revision until it decided here, by the clock of its writer.", nil, nil)
+	waitingDesc  = prometheus.NewDesc("bailiwick_store_poll_waiting", "Requests that wait for the newest revisions to be read.", nil, nil)
 	pollAgeDesc  = prometheus.NewDesc("bailiwick_store_poll_age_seconds", "Time since the store was last confirmed; absent before the first time.", nil, nil)
 	failuresDesc = prometheus.NewDesc("bailiwick_reload_failures_total", "Polls of the store and loads of tenants that failed.", nil, nil)
 )
@@ -113,6 +122,11 @@ var (
 // Describe tells Prometheus what there is.
 func (following) Describe(ch chan<- *prometheus.Desc) {
 	ch <- revisionDesc
+	ch <- lagDesc
+	ch <- behindDesc
+	ch <- tenantsDesc
+	ch <- inForceDesc
+	ch <- waitingDesc
 	ch <- pollAgeDesc
 	ch <- failuresDesc
 }
@@ -120,9 +134,16 @@ func (following) Describe(ch chan<- *prometheus.Desc) {
 // Collect measures.
 func (f following) Collect(ch chan<- prometheus.Metric) {
 	now := f.f.Following()
-	for tenant, revision := range now.Revisions {
-		ch <- prometheus.MustNewConstMetric(revisionDesc, prometheus.GaugeValue, float64(revision), tenant)
+	for _, t := range now.Tenants {
+		ch <- prometheus.MustNewConstMetric(revisionDesc, prometheus.GaugeValue, float64(t.Revision), t.Tenant)
 	}
+	for _, t := range now.MostBehind(maxLagging) {
+		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(t.Lag()), t.Tenant)
+	}
+	ch <- prometheus.MustNewConstMetric(behindDesc, prometheus.GaugeValue, float64(now.Behind()))
+	ch <- prometheus.MustNewConstMetric(tenantsDesc, prometheus.GaugeValue, float64(len(now.Tenants)))
+	ch <- prometheus.MustNewConstHistogram(inForceDesc, now.InForce.Count, now.InForce.Sum, now.InForce.Buckets)
+	ch <- prometheus.MustNewConstMetric(waitingDesc, prometheus.GaugeValue, float64(now.Waiting))
 	if now.PollAge >= 0 {
 		ch <- prometheus.MustNewConstMetric(pollAgeDesc, prometheus.GaugeValue, now.PollAge.Seconds())
 	}

@@ -48,6 +48,8 @@ var kinds = []kind{
 	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "This path does not know the method"},
 	{access.ErrExists, http.StatusConflict, "exists", "What should be made exists already"},
 	{access.ErrStale, http.StatusConflict, "stale", "The base revision has moved on"},
+	{errOverloaded, http.StatusServiceUnavailable, "overloaded", "Too much is being asked at one time"},
+	{service.ErrBehind, http.StatusServiceUnavailable, "behind", "The revision that was asked for is not in force here yet"},
 	{access.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "No answer can be given now"},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout", "The answer took too long"},
 }

@@ -21,9 +21,9 @@ func shorten(b []byte) string {
 }
 
 var (
-	requestNames  = names{known: []string{"subject", "action", "section", "scope", "resource", "subject_attributes", "action_attributes", "context", "request", "context_set"}}
+	requestNames  = names{known: []string{"subject", "action", "section", "scope", "resource", "subject_attributes", "action_attributes", "context", "request", "context_set", "at_least", "fully_consistent"}}
 	resourceNames = names{known: []string{"type", "id", "attributes"}}
-	batchNames    = names{known: []string{"requests"}}
+	batchNames    = names{known: []string{"requests", "at_least", "fully_consistent"}}
 )
 
 // request reads a question in our own form.
@@ -51,6 +51,8 @@ func (r *reader) requestMember(name string, to *api.Request) error {
 		return r.attributes(name, &to.Context)
 	case "context_set":
 		return r.text(name, &to.ContextSet)
+	case "at_least", "fully_consistent":
+		return r.consistencyMember(name, &to.Consistency)
 	}
 	return r.positional(name, &to.Request)
 }

@@ -20,7 +20,7 @@ var (
 )
 
 func searchNames(own ...string) names {
-	return names{known: append(own, "scope", "resource", "subject_attributes", "action_attributes", "context")}
+	return names{known: append(own, "scope", "resource", "subject_attributes", "action_attributes", "context", "at_least", "fully_consistent")}
 }
 
 // searchActions finds what a subject may do in one section.
@@ -37,11 +37,16 @@ func (c *call) searchActions() error {
 		return err
 	}
 	ask := questionOf(&wire, subject, nil)
-	menu, err := c.api.o.Decisions.SearchActions(c.ctx(), c.caller, c.tenant, &ask)
+	want, done, err := c.admit(searches, wire.Consistency)
 	if err != nil {
 		return err
 	}
-	return c.reply(200, api.FoundActions{Actions: namesOf(actionsIn(menu)), Found: c.found(menu)})
+	defer done()
+	menu, err := c.api.o.Decisions.SearchActions(c.ctx(), c.caller, c.tenant, &ask, want)
+	if err != nil {
+		return err
+	}
+	return c.told(api.FoundActions{Actions: namesOf(actionsIn(menu)), Found: c.found(menu)})
 }
 
 // searchSections finds where a subject may do something, or all that it may do.
@@ -68,7 +73,12 @@ func (c *call) searchSections() error {
 		}
 	}
 	ask := questionOf(&wire, subject, actions)
-	menu, err := c.api.o.Decisions.SearchSections(c.ctx(), c.caller, c.tenant, &ask)
+	want, done, err := c.admit(searches, wire.Consistency)
+	if err != nil {
+		return err
+	}
+	defer done()
+	menu, err := c.api.o.Decisions.SearchSections(c.ctx(), c.caller, c.tenant, &ask, want)
 	if err != nil {
 		return err
 	}
@@ -76,7 +86,7 @@ func (c *call) searchSections() error {
 	for i, s := range menu.Sections {
 		w.Sections[i] = api.SectionActions{Section: string(s.Section), Actions: namesOf(s.Actions)}
 	}
-	return c.reply(200, w)
+	return c.told(w)
 }
 
 // searchSubjects finds a page of those who may do something.
@@ -105,7 +115,12 @@ func (c *call) searchSubjects() error {
 		return err
 	}
 	ask := questionOf(&wire, access.Subject{}, actions)
-	holders, next, err := c.api.o.Decisions.SearchSubjects(c.ctx(), c.caller, c.tenant, &ask, kind, page)
+	want, done, err := c.admit(searches, wire.Consistency)
+	if err != nil {
+		return err
+	}
+	defer done()
+	holders, next, err := c.api.o.Decisions.SearchSubjects(c.ctx(), c.caller, c.tenant, &ask, kind, page, want)
 	if err != nil {
 		return err
 	}
@@ -115,7 +130,7 @@ func (c *call) searchSubjects() error {
 	for _, s := range holders.Subjects {
 		w.Subjects = append(w.Subjects, s.String())
 	}
-	return c.reply(200, w)
+	return c.told(w)
 }
 
 func (r *reader) subjectType(field string, to *string) error {
@@ -187,7 +202,12 @@ func (c *call) querySubjects() error {
 	if err != nil {
 		return err
 	}
-	holders, next, err := c.api.o.Decisions.SearchSubjects(c.ctx(), c.caller, c.tenant, &ask, wanted, page)
+	want, done, err := c.admit(searches, api.Consistency{})
+	if err != nil {
+		return err
+	}
+	defer done()
+	holders, next, err := c.api.o.Decisions.SearchSubjects(c.ctx(), c.caller, c.tenant, &ask, wanted, page, want)
 	if err != nil && !impossible(err) {
 		return err
 	}
@@ -195,7 +215,7 @@ func (c *call) querySubjects() error {
 	for _, s := range holders.Subjects {
 		w.Results = append(w.Results, api.EntityResult{Type: wire.Subject.Type, ID: s.ID})
 	}
-	return c.reply(200, w)
+	return c.told(w)
 }
 
 // subjectQuery gives the type of subjects that are wanted and the question, for
@@ -234,7 +254,12 @@ func (c *call) queryActions() error {
 	if q.wrong != nil {
 		q.ask.Subject = access.Subject{} // nobody, whoever it looks like
 	}
-	menu, err := c.api.o.Decisions.SearchActions(c.ctx(), c.caller, c.tenant, &q.ask)
+	want, done, err := c.admit(searches, api.Consistency{})
+	if err != nil {
+		return err
+	}
+	defer done()
+	menu, err := c.api.o.Decisions.SearchActions(c.ctx(), c.caller, c.tenant, &q.ask, want)
 	if err != nil && !impossible(err) {
 		return err
 	}
@@ -242,7 +267,7 @@ func (c *call) queryActions() error {
 	for _, a := range actionsIn(menu) {
 		w.Results = append(w.Results, api.VerbResult{Name: string(a)})
 	}
-	return c.reply(200, w)
+	return c.told(w)
 }
 
 // impossible tells whether a search failed because it names what could not

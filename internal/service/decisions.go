@@ -36,9 +36,10 @@ func NewDecisions(d Decider, f *Follower) *Decisions {
 
 // Check answers one question. A denial is an answer; an error means that there
 // is none: ErrForbidden for the caller, ErrInvalid for the question,
-// ErrNotFound for the tenant, ErrUnavailable when the policy may be stale.
-func (d *Decisions) Check(ctx context.Context, caller access.Caller, tenant string, r *access.Request) (access.Decision, error) {
-	if err := d.open(caller, access.KeyDecide, tenant); err != nil {
+// ErrNotFound for the tenant, ErrUnavailable when the policy may be stale, and
+// ErrBehind when the revision that is wanted is not here in time.
+func (d *Decisions) Check(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Decision, error) {
+	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
 		return access.Decision{}, err
 	}
 	answer, err := d.decider.Decide(ctx, tenant, r)
@@ -50,8 +51,8 @@ func (d *Decisions) Check(ctx context.Context, caller access.Caller, tenant stri
 
 // CheckAll answers several questions from one revision, in their order. A
 // malformed question is a denial in its place, not an error.
-func (d *Decisions) CheckAll(ctx context.Context, caller access.Caller, tenant string, rs []access.Request) ([]access.Decision, error) {
-	if err := d.open(caller, access.KeyDecide, tenant); err != nil {
+func (d *Decisions) CheckAll(ctx context.Context, caller access.Caller, tenant string, rs []access.Request, want access.Consistency) ([]access.Decision, error) {
+	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
 		return nil, err
 	}
 	answers, err := d.decider.DecideAll(ctx, tenant, rs)
@@ -62,8 +63,8 @@ func (d *Decisions) CheckAll(ctx context.Context, caller access.Caller, tenant s
 }
 
 // Explain answers one question with everything that led to the answer.
-func (d *Decisions) Explain(ctx context.Context, caller access.Caller, tenant string, r *access.Request) (access.Explanation, error) {
-	if err := d.open(caller, access.KeyRead, tenant); err != nil {
+func (d *Decisions) Explain(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Explanation, error) {
+	if err := d.open(ctx, caller, access.KeyRead, tenant, want); err != nil {
 		return access.Explanation{}, err
 	}
 	answer, err := d.decider.Explain(ctx, tenant, r)
@@ -81,10 +82,29 @@ func (d *Decisions) Ours(tenant string) bool {
 	return !ok || in.ours
 }
 
-// open lets a caller in, and only while the answers can be trusted.
-func (d *Decisions) open(caller access.Caller, need access.KeyKind, tenant string) error {
+// Scans tells whether the tenant's model can only be answered by looking at all
+// its rules, which costs far more than a question does otherwise.
+func (d *Decisions) Scans(tenant string) bool {
+	in, ok := d.state.installed(tenant)
+	return ok && in.scans
+}
+
+// MayWait tells whether a question to the tenant may have to wait for the store.
+func (d *Decisions) MayWait(tenant string) bool {
+	in, ok := d.state.installed(tenant)
+	return ok && in.fetched
+}
+
+// open lets a caller in, waits for the revision that he wants, and lets nobody
+// in while the answers cannot be trusted.
+func (d *Decisions) open(ctx context.Context, caller access.Caller, need access.KeyKind, tenant string, want access.Consistency) error {
 	if err := caller.Require(need, tenant); err != nil {
 		return err
+	}
+	if want != (access.Consistency{}) {
+		if err := d.state.satisfy(ctx, tenant, want); err != nil {
+			return err
+		}
 	}
 	return d.state.Fresh()
 }

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,39 +18,74 @@ import (
 type source struct {
 	mu      sync.Mutex
 	heads   map[string]access.Revision
+	epochs  map[string]string
 	broken  map[string]error
 	down    error
 	keys    []access.APIKey
-	loading func() // called while a tenant is loaded
+	loading func(tenant string) // called while a tenant is loaded in full
+
+	polls, loads, reads, keyReads int  // how often heads, facts, differences and keys were read
+	cut                           bool // the history is not there: only full loads do
 }
 
 func (s *source) Heads(context.Context) (map[string]access.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.polls++
 	heads := map[string]access.Head{}
 	for t, r := range s.heads {
-		heads[t] = access.Head{Revision: r}
+		heads[t] = access.Head{Revision: r, Epoch: s.epochs[t]}
 	}
 	return heads, s.down
 }
 
 func (s *source) Load(_ context.Context, tenant string) (access.Facts, error) {
 	s.mu.Lock()
-	facts, err, loading := access.Facts{Tenant: tenant, Revision: s.heads[tenant]}, s.broken[tenant], s.loading
+	s.loads++
+	facts := access.Facts{Tenant: tenant, Revision: s.heads[tenant], Epoch: s.epochs[tenant]}
+	err, loading := s.broken[tenant], s.loading
 	s.mu.Unlock()
 	if loading != nil {
-		loading()
+		loading(tenant)
 	}
 	return facts, err
 }
+
+func (s *source) Changes(_ context.Context, tenant string, from access.Revision) (access.Delta, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	if s.cut {
+		return access.Delta{}, &access.Error{Kind: access.ErrStale, Message: "load in full"}
+	}
+	return access.Delta{Tenant: tenant, From: from, To: s.heads[tenant], At: committed}, s.broken[tenant]
+}
+
+// committed is when every revision of a source was.
+var committed = time.Date(2025, 12, 31, 23, 59, 59, 0, time.UTC)
 
 func (s *source) Expire(context.Context, string, time.Time) (access.Delta, error) {
 	return access.Delta{}, nil
 }
 
+// commit makes a revision of a tenant, and of it the difference.
+func (s *source) commit(tenant string) access.Delta {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heads[tenant]++
+	return access.Delta{Tenant: tenant, From: s.heads[tenant] - 1, To: s.heads[tenant], At: committed}
+}
+
+func (s *source) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
 func (s *source) Keys(context.Context) ([]access.APIKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.keyReads++
 	return append([]access.APIKey(nil), s.keys...), nil
 }
 
@@ -77,6 +113,13 @@ type installed struct {
 	mu  sync.Mutex
 	now map[string]access.Revision
 	all []string
+	bad error // of every difference
+}
+
+func (e *installed) history() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return strings.Join(e.all, " ")
 }
 
 func (e *installed) Prepare(f access.Facts) (func(access.Revision), error) {
@@ -86,6 +129,17 @@ func (e *installed) Prepare(f access.Facts) (func(access.Revision), error) {
 		e.now[f.Tenant] = r
 		e.all = append(e.all, fmt.Sprintf("%s:%d", f.Tenant, r))
 	}, nil
+}
+
+func (e *installed) Advance(d access.Delta) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.bad != nil || e.now[d.Tenant] != d.From {
+		return cmp.Or(e.bad, error(&access.Error{Kind: access.ErrStale, Message: "another revision"}))
+	}
+	e.now[d.Tenant] = d.To
+	e.all = append(e.all, fmt.Sprintf("%s:%d+%d", d.Tenant, d.From, d.To-d.From))
+	return nil
 }
 
 func (e *installed) Remove(tenant string) {
@@ -123,13 +177,25 @@ type rig struct {
 	now       time.Time
 }
 
-func newRig() *rig {
+func (r *rig) clock() time.Time {
+	r.source.mu.Lock()
+	defer r.source.mu.Unlock()
+	return r.now
+}
+
+func (r *rig) tick(d time.Duration) { r.source.set(func() { r.now = r.now.Add(d) }) }
+
+func newRig(change ...func(*service.FollowerOptions)) *rig {
 	r := &rig{
-		source: &source{heads: map[string]access.Revision{"crm": 1}, broken: map[string]error{}},
+		source: &source{heads: map[string]access.Revision{"crm": 1}, epochs: map[string]string{}, broken: map[string]error{}},
 		engine: &installed{now: map[string]access.Revision{}}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	r.keys = service.NewKeys(r.source, service.KeysOptions{})
-	r.follower = service.NewFollower(r.engine, r.source, r.keys, service.FollowerOptions{Clock: func() time.Time { return r.now }})
+	o := service.FollowerOptions{Clock: r.clock, CatchUpWithin: time.Minute}
+	for _, c := range change {
+		c(&o)
+	}
+	r.follower = service.NewFollower(r.engine, r.source, r.keys, o)
 	r.decisions = service.NewDecisions(r.engine, r.follower)
 	return r
 }
@@ -138,7 +204,7 @@ var asker = access.Caller{Name: "key:crm", Tenant: "crm", May: access.KeyDecide}
 
 func (r *rig) check(t *testing.T) (access.Decision, error) {
 	t.Helper()
-	return r.decisions.Check(t.Context(), asker, "crm", &access.Request{})
+	return r.decisions.Check(t.Context(), asker, "crm", &access.Request{}, access.Consistency{})
 }
 
 // TestFollower_staleRefuses: no decision before the first poll, and none later
@@ -152,7 +218,7 @@ func TestFollower_staleRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.source.down = errors.New("dial tcp 10.0.0.5:3306: refused")
-	r.now = r.now.Add(10 * time.Second)
+	r.tick(10 * time.Second)
 	if err := r.follower.Poll(t.Context()); err == nil {
 		t.Fatal("a poll of a store that is down succeeds")
 	}
@@ -162,7 +228,7 @@ func TestFollower_staleRefuses(t *testing.T) {
 	if got := r.follower.Ready(); !got.Ready || len(got.Reasons) != 1 || strings.Contains(got.Reasons[0], "10.0.0.5") {
 		t.Errorf("degraded, in words, without addresses: %+v", got)
 	}
-	r.now = r.now.Add(time.Nanosecond)
+	r.tick(time.Nanosecond)
 	if _, err := r.check(t); !errors.Is(err, access.ErrUnavailable) {
 		t.Fatalf("after more than 10 s: %v", err)
 	}
@@ -192,11 +258,11 @@ func TestFollower_brokenTenantKeepsLastGood(t *testing.T) {
 	if r.engine.now["shop"] != 1 {
 		t.Error("shop was not loaded")
 	}
-	everybody := access.Caller{Tenant: access.AllTenants, May: access.KeyDecide}
-	if _, err := r.decisions.Check(t.Context(), everybody, "new", &access.Request{}); !errors.Is(err, access.ErrUnavailable) {
+
+	if _, err := r.decisions.Check(t.Context(), everybody, "new", &access.Request{}, access.Consistency{}); !errors.Is(err, access.ErrUnavailable) {
 		t.Errorf("a tenant that exists and was never loaded: %v", err)
 	}
-	if _, err := r.decisions.Check(t.Context(), everybody, "none", &access.Request{}); !errors.Is(err, access.ErrNotFound) {
+	if _, err := r.decisions.Check(t.Context(), everybody, "none", &access.Request{}, access.Consistency{}); !errors.Is(err, access.ErrNotFound) {
 		t.Errorf("a tenant that does not exist: %v", err)
 	}
 	got := strings.Join(r.follower.Ready().Reasons, "\n")
@@ -204,7 +270,7 @@ func TestFollower_brokenTenantKeepsLastGood(t *testing.T) {
 		t.Errorf("ready says %s", got)
 	}
 	delete(r.source.broken, "crm")
-	r.now = r.now.Add(6 * time.Second)
+	r.tick(6 * time.Second)
 	_ = r.follower.Poll(t.Context())
 	if d, _ := r.check(t); d.Revision != 2 {
 		t.Errorf("it does not recover: %+v", d)
@@ -215,23 +281,25 @@ func TestFollower_brokenTenantKeepsLastGood(t *testing.T) {
 // newer one, and a store that lost revisions is not followed.
 func TestFollower_neverBackwards(t *testing.T) {
 	r := newRig()
-	r.source.loading = func() { // while revision 1 is loaded, 2 is committed and installed
-		r.source.mu.Lock()
-		r.source.loading, r.source.heads["crm"] = nil, 2
-		r.source.mu.Unlock()
-		if err := r.follower.Reload(t.Context(), "crm"); err != nil {
+	_ = r.follower.Poll(t.Context())
+	r.source.cut, r.source.heads["crm"] = true, 2
+	r.source.loading = func(string) { // while revision 2 is loaded, 3 is committed and put in force
+		r.source.set(func() { r.source.loading = nil })
+		d := r.source.commit("crm")
+		d.From = 1
+		if err := service.InForce(t.Context(), r.follower, "crm", d); err != nil {
 			t.Error(err)
 		}
 	}
 	_ = r.follower.Poll(t.Context())
-	if got := fmt.Sprint(r.engine.all); got != "[crm:2]" {
+	if got := r.engine.history(); got != "crm:1 crm:1+2" {
 		t.Fatalf("installed %s", got)
 	}
 	r.source.heads["crm"] = 1
 	if err := r.follower.Poll(t.Context()); !errors.Is(err, access.ErrUnavailable) {
 		t.Errorf("a store that lost a revision is followed: %v", err)
 	}
-	r.now = r.now.Add(11 * time.Second)
+	r.tick(11 * time.Second)
 	if _, err := r.check(t); !errors.Is(err, access.ErrUnavailable) {
 		t.Errorf("and decides: %v", err)
 	}
@@ -244,14 +312,14 @@ func TestDecisions_callerFirst(t *testing.T) {
 	for name, c := range map[string]access.Caller{
 		"another tenant": {Tenant: "shop", May: access.KeyAdmin}, "no kind": {Tenant: "crm"}, "nobody": {},
 	} {
-		if _, err := r.decisions.Check(t.Context(), c, "crm", &access.Request{}); !errors.Is(err, access.ErrForbidden) {
+		if _, err := r.decisions.Check(t.Context(), c, "crm", &access.Request{}, access.Consistency{}); !errors.Is(err, access.ErrForbidden) {
 			t.Errorf("Check by %s: %v", name, err)
 		}
-		if _, err := r.decisions.CheckAll(t.Context(), c, "crm", nil); !errors.Is(err, access.ErrForbidden) {
+		if _, err := r.decisions.CheckAll(t.Context(), c, "crm", nil, access.Consistency{}); !errors.Is(err, access.ErrForbidden) {
 			t.Errorf("CheckAll by %s: %v", name, err)
 		}
 	}
-	if _, err := r.decisions.Explain(t.Context(), asker, "crm", &access.Request{}); !errors.Is(err, access.ErrForbidden) {
+	if _, err := r.decisions.Explain(t.Context(), asker, "crm", &access.Request{}, access.Consistency{}); !errors.Is(err, access.ErrForbidden) {
 		t.Errorf("Explain with a key of kind decide: %v", err)
 	}
 }

@@ -110,8 +110,8 @@ func (p *Policies) head(ctx context.Context, caller access.Caller, tenant string
 	if err != nil {
 		return 0, err
 	}
-	at, ok := heads[tenant]
-	head := at.Revision
+	stored, ok := heads[tenant]
+	head := stored.Revision
 	switch {
 	case !ok && !o.CreateTenant:
 		return 0, access.NotFound("tenant", tenant)
@@ -159,10 +159,10 @@ func (p *Policies) write(ctx context.Context, caller access.Caller, policy *acce
 		change.Base = access.AnyRevision
 	}
 	before := result.Revision
-	delta, err := p.store.Apply(ctx, policy, change)
+	d, err := p.store.Apply(ctx, policy, change)
 	if err != nil {
 		return err
 	}
-	result.Revision, result.Changed = delta.To, delta.To != before
-	return p.state.inForce(ctx, policy.Tenant, delta.To)
+	result.Revision, result.Changed = d.To, d.To != before
+	return p.state.inForce(ctx, policy.Tenant, d)
 }

@@ -36,8 +36,8 @@ type Page struct {
 
 // SearchActions finds what the subject of a request may do in its section. A
 // key that may ask may search so: it finds nothing that it could not ask.
-func (d *Decisions) SearchActions(ctx context.Context, caller access.Caller, tenant string, r *access.Request) (access.Menu, error) {
-	if err := d.open(caller, access.KeyDecide, tenant); err != nil {
+func (d *Decisions) SearchActions(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Menu, error) {
+	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
 		return access.Menu{}, err
 	}
 	menu, err := d.decider.SearchActions(ctx, tenant, r)
@@ -50,8 +50,8 @@ func (d *Decisions) SearchActions(ctx context.Context, caller access.Caller, ten
 // SearchSections finds the sections in which the subject of a request may do
 // all its actions, or without actions everything that it may do anywhere. It
 // needs what SearchActions needs.
-func (d *Decisions) SearchSections(ctx context.Context, caller access.Caller, tenant string, r *access.Request) (access.Menu, error) {
-	if err := d.open(caller, access.KeyDecide, tenant); err != nil {
+func (d *Decisions) SearchSections(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Menu, error) {
+	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
 		return access.Menu{}, err
 	}
 	menu, err := d.decider.SearchSections(ctx, tenant, r)
@@ -68,9 +68,9 @@ func (d *Decisions) SearchSections(ctx context.Context, caller access.Caller, te
 // A token continues the very search it came from, at the same revision: after
 // a change the pages would not fit together, and the error is of kind
 // ErrStale. Each page is judged at its own moment.
-func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, tenant string, r *access.Request, kind string, p Page) (access.Holders, string, error) {
+func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, tenant string, r *access.Request, kind string, p Page, want access.Consistency) (access.Holders, string, error) {
 	none := access.Holders{}
-	if err := d.open(caller, access.KeyRead, tenant); err != nil {
+	if err := d.open(ctx, caller, access.KeyRead, tenant, want); err != nil {
 		return none, "", err
 	}
 	search := access.SubjectSearch{Request: *r, Type: kind, Most: p.Size}

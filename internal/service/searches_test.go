@@ -75,7 +75,7 @@ var (
 
 func (s *searchable) page(t *testing.T, r access.Request, p service.Page) (access.Holders, string, error) {
 	t.Helper()
-	return s.decisions.SearchSubjects(t.Context(), reader, "crm", &r, "", p)
+	return s.decisions.SearchSubjects(t.Context(), reader, "crm", &r, "", p, access.Consistency{})
 }
 
 // TestSearchSubjects_pages: pages of any size make the same whole, and the size
@@ -145,11 +145,11 @@ func TestSearchSubjects_token(t *testing.T) {
 		_, _, err := s.page(t, r, service.Page{Token: token})
 		refused(name, err)
 	}
-	_, _, err = s.decisions.SearchSubjects(t.Context(), reader, "crm", &seesT, "user", service.Page{Token: token})
+	_, _, err = s.decisions.SearchSubjects(t.Context(), reader, "crm", &seesT, "user", service.Page{Token: token}, access.Consistency{})
 	refused("another type", err)
-	_, _, err = s.decisions.SearchSubjects(t.Context(), anybody, "shop", &seesT, "", service.Page{Token: token})
+	_, _, err = s.decisions.SearchSubjects(t.Context(), anybody, "shop", &seesT, "", service.Page{Token: token}, access.Consistency{})
 	refused("another tenant", err)
-	_, _, err = service.NewDecisions(s.snapshots, s.follower).SearchSubjects(t.Context(), reader, "crm", &seesT, "", service.Page{Token: token})
+	_, _, err = service.NewDecisions(s.snapshots, s.follower).SearchSubjects(t.Context(), reader, "crm", &seesT, "", service.Page{Token: token}, access.Consistency{})
 	refused("another process", err)
 
 	raw, err := base64.RawURLEncoding.DecodeString(token)
@@ -200,9 +200,9 @@ func TestSearches_callers(t *testing.T) {
 	s := newSearchable(t)
 	one := access.Request{Subject: access.Subject{Kind: access.KindUser, ID: "01"}, Section: "T", Actions: seesT.Actions}
 	search := func(caller access.Caller, tenant string) [3]error {
-		_, a := s.decisions.SearchActions(t.Context(), caller, tenant, &one)
-		_, b := s.decisions.SearchSections(t.Context(), caller, tenant, &one)
-		_, _, c := s.decisions.SearchSubjects(t.Context(), caller, tenant, &one, "", service.Page{})
+		_, a := s.decisions.SearchActions(t.Context(), caller, tenant, &one, access.Consistency{})
+		_, b := s.decisions.SearchSections(t.Context(), caller, tenant, &one, access.Consistency{})
+		_, _, c := s.decisions.SearchSubjects(t.Context(), caller, tenant, &one, "", service.Page{}, access.Consistency{})
 		return [3]error{a, b, c}
 	}
 	for name, c := range map[string]struct {
@@ -222,7 +222,7 @@ func TestSearches_callers(t *testing.T) {
 			}
 		}
 	}
-	s.now = s.now.Add(time.Minute)
+	s.tick(time.Minute)
 	for i, err := range search(reader, "crm") {
 		if !errors.Is(err, access.ErrUnavailable) {
 			t.Errorf("stale: search %d: %v", i, err)

@@ -51,7 +51,7 @@ func (t *Tenants) Create(ctx context.Context, caller access.Caller, tenant acces
 	if err != nil {
 		return 0, err
 	}
-	return revision, t.state.inForce(ctx, tenant.Code, revision)
+	return revision, t.state.inForce(ctx, tenant.Code, access.Delta{To: revision})
 }
 
 // Revisions gives the history of a tenant, newest last.

@@ -1,0 +1,41 @@
+package service
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// InForce puts what was just committed in force, as a writer does.
+func InForce(ctx context.Context, f *Follower, tenant string, d access.Delta) error {
+	return f.inForce(ctx, tenant, d)
+}
+
+// InstallLate makes a follower answer writers before their revision decides,
+// which is wrong: what would have to be done before is given to late.
+func InstallLate(f *Follower, late func(install func())) { f.late = late }
+
+// Look reads the heads and waits for no tenant.
+func Look(ctx context.Context, f *Follower) error { return f.look(ctx) }
+
+// Moved is closed when something else decides for a tenant.
+func Moved(f *Follower, tenant string) <-chan struct{} {
+	t := f.tenant(tenant)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.moved
+}
+
+// HoldLooks keeps the heads from being read.
+func HoldLooks(f *Follower) (release func()) {
+	f.turn.Lock()
+	return f.turn.Unlock
+}
+
+// AwaitLooks waits until so many wait for one and the same reading.
+func AwaitLooks(f *Follower, many int64) {
+	for f.waiting.Load() < many {
+		runtime.Gosched()
+	}
+}
