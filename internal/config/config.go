@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Server Server `yaml:"server" doc:"Where the service listens and how long it waits."`
 	Store  Store  `yaml:"store" doc:"Where policies and history are kept."`
+	Cache  Cache  `yaml:"cache" doc:"Where answers are kept. With any of it or none the answers are the same."`
 	Limits Limits `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
 	Log    Log    `yaml:"log" doc:"What is written to standard error."`
 }
@@ -51,6 +52,37 @@ type Store struct {
 	MaxIdleConns int           `yaml:"max_idle_conns" default:"16" range:"0..10000" doc:"Most idle connections that are kept open (mysql)."`
 	PollInterval time.Duration `yaml:"poll_interval" default:"250ms" range:"10ms..1m" doc:"How often a replica asks the database for new revisions."`
 	StaleAfter   time.Duration `yaml:"stale_after" default:"10s" range:"1s..1h" doc:"A replica that could not confirm its revision for this long answers 503 rather than decide. Must be longer than poll_interval."`
+}
+
+// Cache says where answers are kept.
+type Cache struct {
+	Memory Size  `yaml:"memory" default:"64MiB" range:"0..64000MiB" doc:"Memory for answers of this process: those that cost more than to look them up, as under Casbin models that must be interpreted, and of searches. 0 keeps none."`
+	Redis  Redis `yaml:"redis" doc:"A Redis that replicas share, for answers and for the news of revisions. It may be lost at any time."`
+}
+
+// Redis says which Redis replicas share, and how it is used.
+type Redis struct {
+	Mode                 string        `yaml:"mode" default:"auto" oneof:"auto|always|off" doc:"Which answers are looked for in Redis: auto those for which it pays (facts that are not at hand, models that must be interpreted, searches), always all, off none. News of revisions are passed on in any case."`
+	Addresses            []string      `yaml:"addresses" doc:"host:port of one server, of several nodes of a Cluster, or with master of the Sentinels. Empty: no Redis is used."`
+	Master               string        `yaml:"master" doc:"Name by which the Sentinels know the master. Empty: the addresses are no Sentinels."`
+	Cluster              bool          `yaml:"cluster" default:"false" doc:"The one address leads to a Cluster. Several addresses do so anyway."`
+	Database             int           `yaml:"database" default:"0" range:"0..1000000" doc:"Number of the database, of a single server or behind Sentinels."`
+	Username             string        `yaml:"username" doc:"User to sign in as; empty: the default one."`
+	Password             string        `yaml:"password" secret:"true" doc:"Password to sign in with; empty: none."`
+	PasswordFile         string        `yaml:"password_file" fills:"cache.redis.password" doc:"File that holds the password."`
+	SentinelUsername     string        `yaml:"sentinel_username" doc:"User to sign in to the Sentinels as."`
+	SentinelPassword     string        `yaml:"sentinel_password" secret:"true" doc:"Password to sign in to the Sentinels with."`
+	SentinelPasswordFile string        `yaml:"sentinel_password_file" fills:"cache.redis.sentinel_password" doc:"File that holds it."`
+	TLS                  bool          `yaml:"tls" default:"false" doc:"Talk TLS to Redis."`
+	TLSCA                string        `yaml:"tls_ca" doc:"File with the certificates of authorities that are believed, PEM. Empty: those of the system."`
+	TLSCertificate       string        `yaml:"tls_certificate" doc:"File with our own certificate, PEM, where Redis asks for one."`
+	TLSKey               string        `yaml:"tls_key" doc:"File with the key of tls_certificate, PEM."`
+	TLSName              string        `yaml:"tls_name" doc:"Name that the certificate of Redis must be for. Empty: the host of the address."`
+	Prefix               string        `yaml:"prefix" default:"bailiwick:" doc:"First part of all keys and of the channel; installations that share a Redis need different ones."`
+	Secret               string        `yaml:"secret" secret:"true" doc:"Keeps whoever can write to Redis from making answers. Required with addresses, the same on all replicas, at least 32 characters: openssl rand -hex 32."`
+	SecretFile           string        `yaml:"secret_file" fills:"cache.redis.secret" doc:"File that holds the secret."`
+	Timeout              time.Duration `yaml:"timeout" default:"50ms" range:"1ms..1s" doc:"Most that a question waits for Redis before it is answered without."`
+	TTL                  time.Duration `yaml:"ttl" default:"10m" range:"1s..24h" doc:"Most that an answer is kept. Answers of old revisions are never used again, and take room until then."`
 }
 
 // Limits say how much is stored.
@@ -86,6 +118,7 @@ func (c Config) Validate() error {
 	}
 	c.Server.validate(&wrong)
 	c.Store.validate(&wrong)
+	c.Cache.Redis.validate(&wrong)
 	return wrong.orNil()
 }
 
@@ -137,6 +170,29 @@ func (s Store) validate(wrong *Mistakes) {
 	}
 	if s.StaleAfter <= s.PollInterval {
 		wrong.add("store.stale_after", "%s must be longer than store.poll_interval, %s", s.StaleAfter, s.PollInterval)
+	}
+}
+
+// minSecret is what package cache asks of a secret, in bytes.
+const minSecret = 32
+
+func (r Redis) validate(wrong *Mistakes) {
+	for _, address := range r.Addresses {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			wrong.add("cache.redis.addresses", "%q is not host:port, such as redis:6379", address)
+		}
+	}
+	if r.Secret != "" && len(r.Secret) < minSecret {
+		wrong.add("cache.redis.secret", "has %d characters and needs at least %d; make one with openssl rand -hex 32", len(r.Secret), minSecret)
+	}
+	if r.Master != "" && r.Cluster {
+		wrong.add("cache.redis.master", "and cache.redis.cluster are both given; Sentinels watch over single servers")
+	}
+	if (r.TLSCertificate == "") != (r.TLSKey == "") {
+		wrong.add("cache.redis.tls_certificate", "and cache.redis.tls_key need each other")
+	}
+	if !r.TLS && (r.TLSCA != "" || r.TLSCertificate != "" || r.TLSName != "") {
+		wrong.add("cache.redis.tls", "is false, so the other tls settings would not be heeded")
 	}
 }
 

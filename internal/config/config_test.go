@@ -51,8 +51,8 @@ func TestReference_holdsTheDefaults(t *testing.T) {
 		t.Errorf("conf/bailiwick.yaml says\n%s\nthe defaults are\n%s", got.Print(false), config.Default().Print(false))
 	}
 	for _, k := range config.Keys() {
-		_, name, _ := strings.Cut(k.Name, ".")
-		if !strings.Contains(config.Reference(), "\n  "+name+": ") {
+		sections, name := strings.Count(k.Name, "."), k.Name[strings.LastIndexByte(k.Name, '.')+1:]
+		if !strings.Contains(config.Reference(), "\n"+strings.Repeat("  ", sections)+name+": ") {
 			t.Errorf("%s is not in conf/bailiwick.yaml", k.Name)
 		}
 	}
@@ -113,10 +113,24 @@ func TestPrint_masksPasswords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := config.Default()
 			c.Store.Driver, c.Store.DSN = tc.driver, tc.dsn
-			if printed := c.Print(true); !strings.Contains(printed, "\n  dsn: "+tc.want+"\n") || strings.Contains(printed, "cret") {
+			if printed := c.Print(true); !strings.Contains(printed, "\n  dsn: "+tc.want+"\n") || strings.Contains(printed, "s3") {
 				t.Errorf("printed\n%s\nwant dsn: %s", printed, tc.want)
 			}
 		})
+	}
+}
+
+func TestPrint_masksSecretsOfRedis(t *testing.T) {
+	c := config.Default()
+	c.Cache.Redis.Password, c.Cache.Redis.SentinelPassword, c.Cache.Redis.Secret = "s3cret", "s3cret", "s3cret"
+	printed := c.Print(true)
+	for _, want := range []string{"\n    password: \"***\"\n", "\n    sentinel_password: \"***\"\n", "\n    secret: \"***\"\n"} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("%q is missing in\n%s", want, printed)
+		}
+	}
+	if strings.Contains(printed, "s3") {
+		t.Errorf("a secret is printed\n%s", printed)
 	}
 }
 
@@ -159,14 +173,16 @@ func TestLoad_everyKeyFromEveryPlace(t *testing.T) {
 		"server.listen": "127.0.0.1:1", "server.metrics_listen": "127.0.0.1:2", "server.public_url": "https://example.com",
 		"server.trusted_proxies": "10.0.0.1,10.1.0.0/16", "store.driver": "mysql", "store.dsn": "u:p@tcp(h:1)/d",
 		"log.level": "error", "log.format": "text",
+		"cache.redis.mode": "always", "cache.redis.addresses": "h:1,h:2", "cache.redis.cluster": "true", "cache.redis.tls": "true",
+		"cache.redis.secret": strings.Repeat("x", 32), "cache.redis.timeout": "20ms", "cache.redis.ttl": "2s",
 	}
 	var env []string
 	flags := map[string]string{}
 	for _, k := range config.Keys() {
 		value, ok := values[k.Name]
 		switch {
-		case k.Name == "store.dsn_file":
-			continue // see TestLoad_secretFromFile
+		case strings.HasSuffix(k.Name, "_file"), k.Name == "cache.redis.master":
+			continue // see TestLoad_secretFromFile; a master is at odds with a Cluster
 		case ok:
 		case strings.HasSuffix(k.Name, "_timeout") || strings.HasSuffix(k.Default, "s"):
 			value = "2s"
@@ -199,7 +215,7 @@ func TestLoad_everyKeyFromEveryPlace(t *testing.T) {
 	}
 	defaults := strings.Split(config.Default().Print(false), "\n")
 	for i, line := range strings.Split(byEnv.Print(false), "\n") {
-		if strings.HasPrefix(line, "  ") && line == defaults[i] && !strings.Contains(line, "dsn_file") {
+		if strings.HasPrefix(line, "  ") && line == defaults[i] && line != "  redis:" && !strings.Contains(line, "_file:") && !strings.Contains(line, "master:") {
 			t.Errorf("%q did not take the value given", line)
 		}
 	}
@@ -314,6 +330,14 @@ func TestLoad_mistakes(t *testing.T) {
 		"URL of another kind":    {file: "server: {public_url: 'ftp://h/'}", want: "server.public_url: must be an absolute"},
 		"comma in a list's item": {file: "server: {trusted_proxies: ['10.0.0.1,10.0.0.2']}", want: "server.trusted_proxies: each item"},
 		"URL with password":      {file: "server: {public_url: 'https://u:s3cret@h/'}", want: "server.public_url: must be an absolute"},
+		"not an address":         {file: "cache: {redis: {addresses: [redis]}}", want: `cache.redis.addresses: "redis" is not host:port`},
+		"unknown mode":           {file: "cache: {redis: {mode: sometimes}}", want: `cache.redis.mode: "sometimes" is not one of auto, always, off`},
+		"short secret":           {file: "cache: {redis: {secret: s3cret}}", want: "cache.redis.secret: has 6 characters and needs at least 32"},
+		"half a certificate":     {file: "cache: {redis: {tls: true, tls_key: k.pem}}", want: "cache.redis.tls_certificate: and cache.redis.tls_key need each other"},
+		"TLS by half":            {file: "cache: {redis: {tls_ca: ca.pem}}", want: "cache.redis.tls: is false"},
+		"Sentinels of a Cluster": {file: "cache: {redis: {cluster: true, master: main}}", want: "cache.redis.master: and cache.redis.cluster are both given"},
+		"neither true nor false": {file: "cache: {redis: {tls: yes}}", want: `cache.redis.tls: "yes" is neither true nor false`},
+		"unknown inner key":      {file: "cache: {redis: {adresses: []}}", want: "cache.redis.adresses: is not a key; did you mean cache.redis.addresses?"},
 		"place of a cross mistake": {
 			env: []string{"BAILIWICK_STORE_STALE_AFTER=1s"}, file: "store: {poll_interval: 2s}",
 			want: "BAILIWICK_STORE_STALE_AFTER: store.stale_after: 1s must be longer",

@@ -101,6 +101,8 @@ func set(v reflect.Value, written string) error {
 		*p = written
 	case *[]string:
 		*p = splitList(written)
+	case *bool:
+		return assign(p, written, parseBool, "is neither true nor false")
 	case *int:
 		return assign(p, written, strconv.Atoi, "is not a whole number")
 	case *time.Duration:
@@ -120,6 +122,13 @@ func assign[T any](p *T, written string, parse func(string) (T, error), wrong st
 	}
 	*p = value
 	return nil
+}
+
+func parseBool(written string) (bool, error) {
+	if written != "true" && written != "false" {
+		return false, errors.New("not a truth value")
+	}
+	return written == "true", nil
 }
 
 func splitList(written string) []string {

@@ -229,11 +229,16 @@ func (l *loader) readSecret(k Key, o origin) {
 
 // names lists every key and section.
 func (l *loader) names() []string {
-	names := slices.Sorted(maps.Keys(l.keys))
+	var names []string
 	for _, k := range Keys() {
-		section, _, _ := strings.Cut(k.Name, ".")
-		names = append(names, section)
+		for i, c := range k.Name {
+			if c == '.' {
+				names = append(names, k.Name[:i])
+			}
+		}
+		names = append(names, k.Name)
 	}
+	slices.Sort(names)
 	return slices.Compact(names)
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,14 +16,17 @@ const masked = "***"
 // but one may stand. What was read from a file of secrets is not printed at
 // all, so that the print can be loaded again.
 func (c Config) Print(redacted bool) string {
-	if c.Store.DSNFile != "" {
-		c.Store.DSN = ""
+	for _, k := range Keys() {
+		if k.fills != "" && k.in(&c).String() != "" {
+			l := keyNamed(k.fills)
+			l.in(&c).SetString("")
+		}
 	}
 	var w strings.Builder
 	printSections(&w, c, func(k Key) string {
 		v := k.in(&c)
 		if redacted && k.Secret {
-			return strconv.Quote(maskDSN(c.Store.DriverName(), v.String()))
+			return strconv.Quote(mask(k, c.Store.DriverName(), v.String()))
 		}
 		return scalar(v)
 	}, false)
@@ -42,25 +46,45 @@ func Reference() string {
 }
 
 func printSections(w *strings.Builder, c Config, value func(Key) string, explained bool) {
-	keys, sections := Keys(), reflect.TypeOf(c)
-	for i := range sections.NumField() {
-		f := sections.Field(i)
-		if explained {
-			w.WriteByte('\n')
-			comment(w, "", f.Tag.Get("doc"))
-		}
-		w.WriteString(f.Tag.Get("yaml") + ":\n")
-		for _, k := range keys {
-			if k.index[0] != i {
-				continue
-			}
-			if explained {
-				comment(w, "  ", k.Usage+accepted(k))
-			}
-			_, name, _ := strings.Cut(k.Name, ".")
-			w.WriteString("  " + name + ": " + value(k) + "\n")
-		}
+	byName := map[string]Key{}
+	for _, k := range Keys() {
+		byName[k.Name] = k
 	}
+	p := printer{w: w, keys: byName, value: value, explained: explained}
+	p.section(reflect.TypeOf(c), "", "")
+}
+
+type printer struct {
+	w         *strings.Builder
+	keys      map[string]Key
+	value     func(Key) string
+	explained bool
+}
+
+// section writes the fields of a struct, and sections within it.
+func (p *printer) section(t reflect.Type, name, indent string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		own := f.Tag.Get("yaml")
+		k, isKey := p.keys[join(name, own)]
+		if p.explained {
+			if indent == "" {
+				p.w.WriteByte('\n')
+			}
+			comment(p.w, indent, f.Tag.Get("doc")+accepted(k))
+		}
+		if isKey {
+			p.w.WriteString(indent + own + ": " + p.value(k) + "\n")
+			continue
+		}
+		p.w.WriteString(indent + own + ":\n")
+		p.section(f.Type, join(name, own), indent+"  ")
+	}
+}
+
+func keyNamed(name string) Key {
+	all := Keys()
+	return all[slices.IndexFunc(all, func(k Key) bool { return k.Name == name })]
 }
 
 func accepted(k Key) string {
@@ -101,6 +125,17 @@ func comment(w *strings.Builder, indent, s string) {
 // password finds user:password@ at the head of a DSN. It is greedy: a password
 // may hold an @, and hiding too much is no harm.
 var password = regexp.MustCompile(`(?s)^([^:@/]*):.*@`)
+
+// mask hides a secret; of a DSN only what is secret in it.
+func mask(k Key, driver, value string) string {
+	switch {
+	case k.Name == "store.dsn":
+		return maskDSN(driver, value)
+	case value == "":
+		return ""
+	}
+	return masked
+}
 
 func maskDSN(driver, dsn string) string {
 	switch {
