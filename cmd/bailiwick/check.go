@@ -27,7 +27,8 @@ answer: the exit code is 0 unless --exit-code is given, then it is 1.`,
 		Example: `  bailiwick check user:operator-1 show Calls.Queue --scope team:sales --files policies/call-center
   bailiwick check user:operator-1 show,update Calls.Card --scope team:sales --server http://127.0.0.1:8080 --tenant call-center
   bailiwick check anonymous show Storefront.Products --scope store:cards --context ip=10.0.0.1 --files policies/web-to-print
-  bailiwick check --raw alice data1 read --files my-casbin-policy`,
+  bailiwick check --raw alice data1 read --files my-casbin-policy
+  bailiwick check --raw --context-set 2 '{"Age": 20}' reading-room enter --files my-casbin-policy`,
 		Args: between(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request, err := q.request(args)

@@ -11,6 +11,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/bundle"
 	"github.com/bailiwick/bailiwick/internal/engine"
+	"github.com/bailiwick/bailiwick/internal/engine/plan"
 	"github.com/bailiwick/bailiwick/internal/httpapi"
 )
 
@@ -61,8 +62,20 @@ func lint(dir string) (access.Problems, error) {
 }
 
 func compileProblems(b *bundle.Bundle) access.Problems {
-	_, err := engine.Compile(b.Policy.Facts())
-	return problemsIn(err)
+	s, err := engine.Compile(b.Policy.Facts())
+	if err != nil {
+		return problemsIn(err)
+	}
+	var warnings access.Problems
+	for _, p := range s.Plans() {
+		if p.Slow {
+			warnings = append(warnings, access.Problem{
+				Origin: access.Origin{File: plan.ModelFile}, Code: "plan-slow", Warning: true,
+				Message: "m" + p.Set + ": " + p.Why,
+			})
+		}
+	}
+	return warnings
 }
 
 func (c *cli) linted(dirs int, all access.Problems) error {

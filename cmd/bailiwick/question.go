@@ -19,11 +19,13 @@ type question struct {
 	attributes []string
 	subject    []string
 	raw        bool
+	contextSet string
 }
 
 func (q *question) flags(f *pflag.FlagSet) {
 	q.searchFlags(f)
-	f.BoolVar(&q.raw, "raw", false, "the words are the request of the tenant's own Casbin model, in its order")
+	f.BoolVar(&q.raw, "raw", false, "the words are the request of the tenant's own Casbin model, in its order; one that begins with { is an object")
+	f.StringVar(&q.contextSet, "context-set", "", "with --raw, which definitions answer: 2 for r2, p2, e2 and m2")
 }
 
 func (q *question) searchFlags(f *pflag.FlagSet) {
@@ -37,7 +39,10 @@ func (q *question) searchFlags(f *pflag.FlagSet) {
 // request reads the words SUBJECT ACTION SECTION, or with --raw any words.
 func (q *question) request(words []string) (api.Request, error) {
 	if q.raw {
-		return rawRequest(words), nil
+		return q.rawRequest(words)
+	}
+	if q.contextSet != "" {
+		return api.Request{}, usage("--context-set is for --raw")
 	}
 	if len(words) != 3 {
 		return api.Request{}, usage("write SUBJECT ACTION SECTION, for instance: user:operator-1 show Calls.Queue")
@@ -67,12 +72,20 @@ func (q *question) circumstances() (api.Circumstances, error) {
 	return around, err
 }
 
-func rawRequest(words []string) api.Request {
+func (q *question) rawRequest(words []string) (api.Request, error) {
 	raw := make([]any, len(words))
 	for i, w := range words {
 		raw[i] = w
+		if !strings.HasPrefix(w, "{") {
+			continue
+		}
+		var object map[string]any
+		if err := json.Unmarshal([]byte(w), &object); err != nil {
+			return api.Request{}, usage("%q is not a JSON object: %w", w, err)
+		}
+		raw[i] = object
 	}
-	return api.Request{Request: raw}
+	return api.Request{Request: raw, ContextSet: q.contextSet}, nil
 }
 
 // actions reads a name, several joined by commas, or a sum of rights.

@@ -35,6 +35,7 @@ func (s *set) describe(branches []branch, left []token) Info {
 		info.Name, info.Why = planScan, fmt.Sprintf("%s may err, and nothing before it narrows down the rules, so none can be left out; put comparisons such as r.obj == p.obj before it", obstacle(branches))
 	}
 	if found == "" && s.reads && info.Rules >= longScan {
+		info.Slow = true
 		info.Why += fmt.Sprintf("; WARNING: with %d rules a question takes long, and only some are answered at a time", info.Rules)
 	}
 	return info

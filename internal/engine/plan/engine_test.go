@@ -147,7 +147,7 @@ func TestEnforce_scansQueue(t *testing.T) {
 			Model: modelOf("", "g = _, _, (_, _)", "", "r.act + 'x' != 'x' && g(r.sub, p.sub)"), Rules: rules, Clock: clock,
 			Functions: access.Functions{Conditions: map[string]string{"g": "timeMatch"}},
 		})
-		if got := strings.Contains(e.Plans()[0].Why, "WARNING: with 1000 rules"); got != queue {
+		if got := strings.Contains(e.Plans()[0].Why, "WARNING: with 1000 rules"); got != queue || e.Plans()[0].Slow != queue {
 			t.Errorf("%d rules: warned is %v", n, got)
 		}
 		var wg sync.WaitGroup

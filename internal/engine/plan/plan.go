@@ -58,6 +58,8 @@ type Info struct {
 	// are no rules, Casbin evaluates the matcher with blank fields, which can come
 	// out as an allow.
 	Reads bool
+	// Slow is true where a question goes through so many rules that it has to queue.
+	Slow bool
 	// Uses says, for people, what else decides: the effect, the order of the rules,
 	// functions, conditions on links, eval().
 	Uses []string
