@@ -14,13 +14,16 @@ func (f *Facts) Apply(d Delta) (Facts, error) {
 	if d.Tenant != f.Tenant || d.From != f.Revision {
 		return Facts{}, unfit("it begins at revision %d of tenant %q; the facts are at %d of %q", d.From, d.Tenant, f.Revision, f.Tenant)
 	}
+	if d.Epoch != "" && d.Epoch != f.Epoch {
+		return Facts{}, unfit("the epoch is new")
+	}
 	next := *f
 	if d.Frame != nil {
 		next = *d.Frame
 		next.Users, next.Rules = f.Users, f.Rules
 	}
-	if next.Fetched != f.Fetched || next.Epoch != f.Epoch {
-		return Facts{}, unfit("users are now loaded otherwise, or the epoch is new")
+	if next.Fetched != f.Fetched {
+		return Facts{}, unfit("users are now loaded otherwise")
 	}
 	next.Revision, next.Policy, next.Stripes = d.To, d.Policy, maps.Clone(f.Stripes)
 	if next.Stripes == nil {

@@ -69,7 +69,7 @@ func TestFacts_Apply_unfit(t *testing.T) {
 		"another tenant":                  {Tenant: "shop", From: 4, To: 5},
 		"another revision":                {Tenant: "crm", From: 3, To: 5},
 		"users are fetched now":           {Tenant: "crm", From: 4, To: 5, Frame: &access.Facts{Epoch: "e", Fetched: true}},
-		"a new epoch":                     {Tenant: "crm", From: 4, To: 5, Frame: &access.Facts{Epoch: "f"}},
+		"a new epoch":                     {Tenant: "crm", From: 4, To: 5, Epoch: "f"},
 		"gone from where nothing is":      {Tenant: "crm", From: 4, To: 5, Gone: []access.Rule{placed(11, "u:a", "g:x", "*")}},
 		"gone from behind the last":       {Tenant: "crm", From: 4, To: 5, Gone: []access.Rule{placed(31, "u:a", "g:x", "*")}},
 		"gone from where another line is": {Tenant: "crm", From: 4, To: 5, Gone: []access.Rule{placed(10, "u:b", "g:x", "*")}},

@@ -54,6 +54,9 @@ func Store(t *testing.T, database func(testing.TB) store.Options) {
 	} {
 		t.Run(name, func(t *testing.T) { test(b.in(t)) })
 	}
+	for name, test := range following {
+		t.Run(name, func(t *testing.T) { test(b.in(t)) })
+	}
 }
 
 // OpenStore opens a store, migrates it and closes it when the test ends.

@@ -123,7 +123,7 @@ type fold struct {
 
 func newFold(tenant tenantRow, from access.Revision) *fold {
 	return &fold{
-		delta: access.Delta{Tenant: tenant.Code, From: from, To: tenant.Revision, Policy: tenant.PolicyRevision},
+		delta: access.Delta{Tenant: tenant.Code, Epoch: tenant.Epoch, From: from, To: tenant.Revision, Policy: tenant.PolicyRevision},
 		rules: map[string]edit[access.Rule]{}, users: map[string]edit[access.UserFacts]{},
 	}
 }
