@@ -10,6 +10,7 @@ import (
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/bundle"
+	"github.com/bailiwick/bailiwick/internal/cache"
 	"github.com/bailiwick/bailiwick/internal/config"
 	"github.com/bailiwick/bailiwick/internal/engine"
 	"github.com/bailiwick/bailiwick/internal/service"
@@ -18,6 +19,7 @@ import (
 // house is everything below the doors, wired up by hand.
 type house struct {
 	engine    *engine.Engine
+	kept      *cache.Decisions
 	keys      *service.Keys
 	follower  *service.Follower
 	decisions *service.Decisions
@@ -33,15 +35,16 @@ type storage interface {
 	service.TenantStore
 }
 
-// furnish wires the rooms over a storage. source is the door through which
-// changes come, for the history.
-func furnish(s storage, cfg config.Store, source string, log *slog.Logger) *house {
+// furnish wires the rooms over a storage, with caches beside it. source is the
+// door through which changes come, for the history.
+func furnish(s storage, near *caches, cfg config.Store, source string, log *slog.Logger) *house {
 	h := &house{engine: engine.New(engine.Options{})}
+	h.kept = cache.New(pinning{h.engine}, near.options)
 	h.keys = service.NewKeys(s, service.KeysOptions{Source: source})
 	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
-		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Log: log,
+		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Announce: near.announce, Log: log,
 	})
-	h.decisions = service.NewDecisions(h.engine, h.follower)
+	h.decisions = service.NewDecisions(h.kept, h.follower)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower)
 	h.tenants = service.NewTenants(s, h.follower)
 	return h

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -96,8 +97,14 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
+	near, err := openCaches(ctx, cfg.Cache, s.dev, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, near.close()) }()
+
 	rooms := &noted{storage: db}
-	house := furnish(rooms, cfg.Store, "http", log)
+	house := furnish(rooms, near, cfg.Store, "http", log)
 	key, err := c.firstSteps(ctx, s, db, house)
 	if err != nil {
 		return err
@@ -113,6 +120,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	door, err := httpapi.NewServer(httpapi.Options{
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
+		Series:    func() []httpapi.Series { return near.series(house.kept) },
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server),
 	})
@@ -129,7 +137,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	}
 	defer stopMetrics()
 
-	following := follow(ctx, house)
+	following := follow(ctx, house, near)
 	defer following()
 	if err := c.ready(ctx, s, house, listener, key); err != nil {
 		return errors.Join(err, listener.Close())
@@ -217,13 +225,12 @@ func serveMetrics(ctx context.Context, cfg config.Server, door *httpapi.Server) 
 	return func() { _ = server.Close() }, nil
 }
 
-// follow keeps step with the store until ctx ends; the function waits for the end.
-func follow(ctx context.Context, h *house) (wait func()) {
+// follow keeps step with the store, and with the news of other replicas, until
+// ctx ends; the function waits for the end.
+func follow(ctx context.Context, h *house, near *caches) (wait func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		h.follower.Run(ctx)
-	}()
-	return func() { cancel(); <-done }
+	var both sync.WaitGroup
+	both.Go(func() { h.follower.Run(ctx) })
+	both.Go(func() { near.run(ctx, h.follower.Wake) })
+	return func() { cancel(); both.Wait() }
 }

@@ -257,3 +257,6 @@ func (r *Redis) suspect() {
 			"Somebody else writes to this Redis, or the replicas have different secrets", "seen", n)
 	}
 }
+
+// Ping asks whether Redis is there.
+func (r *Redis) Ping(ctx context.Context) error { return r.client.Ping(ctx).Err() }

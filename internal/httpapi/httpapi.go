@@ -45,8 +45,10 @@ type Options struct {
 	MetricsApart bool
 	// ConditionErrors counts conditions that failed while they were evaluated.
 	ConditionErrors func() uint64
-	Log             *slog.Logger
-	Clock           func() time.Time
+	// Series are measures of other rooms, for /metrics. None when nil.
+	Series func() []Series
+	Log    *slog.Logger
+	Clock  func() time.Time
 }
 
 // door is the running API.

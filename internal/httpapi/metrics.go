@@ -61,6 +61,9 @@ func newMetrics(o Options, p *places) *metrics {
 			Name: "bailiwick_condition_errors_total", Help: "Conditions that failed while they were evaluated.",
 		}, func() float64 { return float64(o.ConditionErrors()) }))
 	}
+	if o.Series != nil {
+		registry.MustRegister(measured(o.Series))
+	}
 	m.page = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: requestTime})
 	return m
 }
