@@ -191,37 +191,39 @@ func TestForeign_refused(t *testing.T) {
 		rules []access.Rule
 		says  string
 	}{
-		"too few fields":         {aclModel, []access.Rule{line("p", "alice", "data1", "read")}, "rules.csv:7: a p line has 4 fields"},
-		"too many fields":        {aclModel, []access.Rule{line("p", "alice", "data1", "read", "allow", "x")}, "rules.csv:7: a p line has 4 fields"},
-		"link too short":         {aclModel, []access.Rule{line("g", "alice")}, "rules.csv:7: a g line has 2 fields"},
-		"kind unknown":           {aclModel, []access.Rule{line("p2", "alice", "data1", "read", "allow")}, `no definition "p2"`},
-		"kind blank":             {aclModel, []access.Rule{line("", "alice")}, `no definition ""`},
-		"kind of the request":    {aclModel, []access.Rule{line("r", "alice", "data1", "read")}, `no definition "r"`},
-		"effect misspelt":        {aclModel, []access.Rule{line("p", "alice", "data1", "read", "Deny")}, `rules.csv:7: "Deny" is not an effect`},
-		"field blank":            {aclModel, []access.Rule{line("p", "alice", "", "read", "deny")}, "rules.csv:7: field 2 is blank"},
-		"bad regular expression": {model("r.obj == p.obj", "regexMatch(r.obj, p.obj)"), []access.Rule{line("p", "a", "(", "read", "allow")}, `rules.csv:7: "(" is no pattern for regexMatch`},
-		"bad keyMatch2":          {model("r.obj == p.obj", "keyMatch2(r.obj, p.obj)"), []access.Rule{line("p", "a", "/(", "read", "allow")}, "is no pattern for keyMatch2"},
-		"bad keyMatch4":          {model("r.obj == p.obj", "keyMatch4(r.obj, p.obj)"), []access.Rule{line("p", "a", "/(x)/{id}", "read", "allow")}, "is no pattern for keyMatch4"},
-		"bad address":            {model("r.obj == p.obj", "ipMatch(r.obj, p.obj)"), []access.Rule{line("p", "a", "ten", "read", "allow")}, "is no pattern for ipMatch"},
-		"bad glob":               {model("r.obj == p.obj", "globMatch(r.obj, p.obj)"), []access.Rule{line("p", "a", "[", "read", "allow")}, "is no pattern for globMatch"},
-		"bad operator pattern":   {model("r.obj == p.obj", "r.obj =~ p.obj"), []access.Rule{line("p", "a", "(", "read", "allow")}, `rules.csv:7: "(" is no pattern for regexMatch`},
-		"pattern from request":   {model("r.obj == p.obj", "keyMatch4(p.obj, r.obj)"), []access.Rule{ok}, "model.conf:10: m: keyMatch4 takes its pattern from elsewhere"},
-		"key from request":       {model("r.obj == p.obj", "keyMatch(p.obj, r.obj)"), []access.Rule{ok}, "model.conf:10: m: keyMatch takes its pattern from the request"},
-		"address from request":   {model("r.obj == p.obj", "ipMatch(p.obj, r.obj)"), []access.Rule{ok}, "model.conf:10: m: ipMatch takes its pattern from the request"},
-		"eval":                   {model("r.obj == p.obj", "eval(p.obj)"), []access.Rule{ok}, "model.conf:10: m: eval()"},
-		"unknown effect":         {model("some(where (p.eft == allow)) &&", "some(where (p.eft==allow)) &&"), nil, "model.conf:8: e: stock Casbin knows no policy effect"},
-		"unknown function":       {model("r.obj == p.obj", "magic(r.obj, p.obj)"), nil, "model.conf:10: m:"},
-		"unknown field":          {model("r.obj == p.obj", "r.object == p.obj"), nil, "model.conf:10: m: there is no field or function r.object"},
-		"too long":               {aclModel + "#" + strings.Repeat("x", plan.MaxModel), nil, "the model is"},
-		"matcher too long":       {model("r.obj == p.obj", strings.Repeat("r.obj == p.obj && \\\n", plan.MaxMatcher/10)+"true"), nil, "the matcher is"},
-		"line cut in two":        {model("r.obj == p.obj", strings.Repeat("r.obj == p.obj && ", 250)+"true"), nil, "model.conf:10: the line is"},
-		"nested too deep":        {model("r.obj == p.obj", strings.Repeat("(", 101)+"true"+strings.Repeat(")", 101)), nil, "nested more than 100 deep"},
-		"too many signs":         {model("r.obj == p.obj", strings.Repeat("!", 101)+"true"), nil, "nested more than 100 deep"},
-		"no sections":            {"r = sub", nil, "missing required sections"},
-		"no equals sign":         {"[request_definition]\nsub, obj", nil, "model.conf:"},
-		"allows everything":      {strings.NewReplacer("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "r.sub == 'x'", "some(where (p.eft == allow)) && ", "").Replace(aclModel), nil, "everything would be allowed"},
-		"priority no number":     {strings.NewReplacer("p = sub", "p = priority, sub").Replace(aclModel), []access.Rule{line("p", "x", "a", "data1", "read", "allow")}, `the priority "x" is not an integer`},
-		"circle":                 {subjectPriority, []access.Rule{line("g", "a", "root"), line("g", "b", "a"), line("g", "a", "b")}, "runs in a circle"},
+		"too few fields":          {aclModel, []access.Rule{line("p", "alice", "data1", "read")}, "rules.csv:7: a p line has 4 fields"},
+		"too many fields":         {aclModel, []access.Rule{line("p", "alice", "data1", "read", "allow", "x")}, "rules.csv:7: a p line has 4 fields"},
+		"link too short":          {aclModel, []access.Rule{line("g", "alice")}, "rules.csv:7: a g line has 2 fields"},
+		"kind unknown":            {aclModel, []access.Rule{line("p2", "alice", "data1", "read", "allow")}, `no definition "p2"`},
+		"kind blank":              {aclModel, []access.Rule{line("", "alice")}, `no definition ""`},
+		"kind of the request":     {aclModel, []access.Rule{line("r", "alice", "data1", "read")}, `no definition "r"`},
+		"effect misspelt":         {aclModel, []access.Rule{line("p", "alice", "data1", "read", "Deny")}, `rules.csv:7: "Deny" is not an effect`},
+		"field blank":             {aclModel, []access.Rule{line("p", "alice", "", "read", "deny")}, "rules.csv:7: field 2 is blank"},
+		"bad regular expression":  {model("r.obj == p.obj", "regexMatch(r.obj, p.obj)"), []access.Rule{line("p", "a", "(", "read", "allow")}, `rules.csv:7: "(" is no pattern for regexMatch`},
+		"bad keyMatch2":           {model("r.obj == p.obj", "keyMatch2(r.obj, p.obj)"), []access.Rule{line("p", "a", "/(", "read", "allow")}, "is no pattern for keyMatch2"},
+		"bad keyMatch4":           {model("r.obj == p.obj", "keyMatch4(r.obj, p.obj)"), []access.Rule{line("p", "a", "/(x)/{id}", "read", "allow")}, "is no pattern for keyMatch4"},
+		"bad address":             {model("r.obj == p.obj", "ipMatch(r.obj, p.obj)"), []access.Rule{line("p", "a", "ten", "read", "allow")}, "is no pattern for ipMatch"},
+		"bad glob":                {model("r.obj == p.obj", "globMatch(r.obj, p.obj)"), []access.Rule{line("p", "a", "[", "read", "allow")}, "is no pattern for globMatch"},
+		"bad operator pattern":    {model("r.obj == p.obj", "r.obj =~ p.obj"), []access.Rule{line("p", "a", "(", "read", "allow")}, `rules.csv:7: "(" is no pattern for regexMatch`},
+		"pattern from request":    {model("r.obj == p.obj", "keyMatch4(p.obj, r.obj)"), []access.Rule{ok}, "model.conf:10: m: keyMatch4 takes its pattern from elsewhere"},
+		"key from request":        {model("r.obj == p.obj", "keyMatch(p.obj, r.obj)"), []access.Rule{ok}, "model.conf:10: m: keyMatch takes its pattern from the request"},
+		"key from request in m2":  {aclModel + "m2 = r.sub == p.sub && keyMatch(p.obj, r.obj)\n", []access.Rule{ok}, "model.conf:11: m2: keyMatch takes its pattern from the request"},
+		"address from request":    {model("r.obj == p.obj", "ipMatch(p.obj, r.obj)"), []access.Rule{ok}, "model.conf:10: m: ipMatch takes its pattern from the request"},
+		"eval":                    {model("r.obj == p.obj", "eval(p.obj)"), []access.Rule{ok}, "model.conf:10: m: eval()"},
+		"unknown effect":          {model("some(where (p.eft == allow)) &&", "some(where (p.eft==allow)) &&"), nil, "model.conf:8: e: stock Casbin knows no policy effect"},
+		"unknown function":        {model("r.obj == p.obj", "magic(r.obj, p.obj)"), nil, "model.conf:10: m:"},
+		"unknown field":           {model("r.obj == p.obj", "r.object == p.obj"), nil, "model.conf:10: m: there is no field or function r.object"},
+		"too long":                {aclModel + "#" + strings.Repeat("x", plan.MaxModel), nil, "the model is"},
+		"matcher too long":        {model("r.obj == p.obj", strings.Repeat("r.obj == p.obj && \\\n", plan.MaxMatcher/10)+"true"), nil, "the matcher is"},
+		"line cut in two":         {model("r.obj == p.obj", strings.Repeat("r.obj == p.obj && ", 250)+"true"), nil, "model.conf:10: the line is"},
+		"nested too deep":         {model("r.obj == p.obj", strings.Repeat("(", 101)+"true"+strings.Repeat(")", 101)), nil, "nested more than 100 deep"},
+		"too many signs":          {model("r.obj == p.obj", strings.Repeat("!", 101)+"true"), nil, "nested more than 100 deep"},
+		"no sections":             {"r = sub", nil, "missing required sections"},
+		"no equals sign":          {"[request_definition]\nsub, obj", nil, "model.conf:"},
+		"allows everything in m2": {strings.NewReplacer("[matchers]", "e2 = !some(where (p.eft == deny))\n[matchers]\nm2 = r.sub == 'x'").Replace(aclModel), nil, "model.conf:11: m2: the matcher mentions no rule"},
+		"allows everything":       {strings.NewReplacer("g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act", "r.sub == 'x'", "some(where (p.eft == allow)) && ", "").Replace(aclModel), nil, "everything would be allowed"},
+		"priority no number":      {strings.NewReplacer("p = sub", "p = priority, sub").Replace(aclModel), []access.Rule{line("p", "x", "a", "data1", "read", "allow")}, `the priority "x" is not an integer`},
+		"circle":                  {subjectPriority, []access.Rule{line("g", "a", "root"), line("g", "b", "a"), line("g", "a", "b")}, "runs in a circle"},
 		"ambiguous depth": {subjectPriority, []access.Rule{
 			line("p", "u", "d", "read", "allow"),
 			line("g", "u", "root1"), line("g", "x", "root2"), line("g", "u", "x"),
@@ -359,6 +361,76 @@ func TestForeign_validity(t *testing.T) {
 		if err != nil || stock.Allowed != tc.want {
 			t.Errorf("stock at %v: %+v, %v", tc.now, stock, err)
 		}
+	}
+}
+
+// TestForeign_conditions: links that hold for a time are judged by the moment of
+// the question, and the answer says how long it holds.
+func TestForeign_conditions(t *testing.T) {
+	facts := access.Facts{
+		Tenant: "t", Model: strings.Replace(aclModel, "g = _, _", "g = _, _, (_, _)", 1),
+		Functions: access.Functions{Conditions: map[string]string{"g": "timeMatch"}},
+		Rules: []access.Rule{
+			line("p", "staff", "data1", "read", "allow"),
+			line("g", "alice", "staff", "2026-01-15 13:00:00", "2026-01-15 14:00:00"),
+		},
+	}
+	s, err := engine.Compile(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, until := clock.Add(time.Hour+1), clock.Add(2*time.Hour) // Casbin wants a moment behind the first
+	for _, tc := range []struct {
+		now   time.Time
+		want  bool
+		until time.Time
+	}{
+		{clock, false, from}, {from.Add(-1), false, from}, {from, true, until}, {until.Add(-1), true, until}, {until, false, time.Time{}}, {from, true, until},
+	} {
+		d, err := s.Decide(&access.Request{Raw: []any{"alice", "data1", "read"}}, tc.now)
+		if err != nil || d.Allowed != tc.want || !d.ValidUntil.Equal(tc.until) {
+			t.Errorf("at %v: %+v, %v", tc.now, d, err)
+		}
+	}
+	facts.Functions = access.Functions{}
+	if _, err := engine.Compile(facts); err == nil || !strings.Contains(err.Error(), "model.conf:6: g: without a declared condition") {
+		t.Errorf("not declared: %v", err)
+	}
+}
+
+// TestForeign_sets: each set of definitions has its own fields, rules and matcher.
+func TestForeign_sets(t *testing.T) {
+	model := strings.NewReplacer("r = sub, obj, act\n", "r = sub, obj, act\nr2 = sub, act\n", "eft\n[role", "eft\np2 = sub, act\n[role").Replace(aclModel) + "m2 = r2.sub.Name == p2.sub && r2.act == p2.act\n"
+	s, err := engine.Compile(access.Facts{
+		Tenant: "t", Model: model, Users: []access.UserFacts{{ID: "bob", Status: access.UserLocked}},
+		Rules: []access.Rule{line("p2", "alice", "read")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := map[string]any{"Name": "alice"}
+	for name, tc := range map[string]struct {
+		request access.Request
+		reason  access.Reason
+		says    string
+	}{
+		"by the second":             {access.Request{RawSet: "2", Raw: []any{alice, "read"}}, access.ReasonGrantedBy, ""},
+		"not by the second":         {access.Request{RawSet: "2", Raw: []any{alice, "write"}}, access.ReasonNoGrant, ""},
+		"an error of the second":    {access.Request{RawSet: "2", Raw: []any{map[string]any{}, "read"}}, access.ReasonNoGrant, ""},
+		"the first has no rules":    {access.Request{Raw: []any{"alice", "data", "read"}}, access.ReasonNoGrant, ""},
+		"an account, by the second": {access.Request{RawSet: "2", Raw: []any{"bob", "read"}}, access.ReasonSubjectDisabled, ""},
+		"fields of the first":       {access.Request{RawSet: "2", Raw: []any{"alice", "data", "read"}}, access.ReasonRequestInvalid, "wants 2: sub, act"},
+		"none such":                 {access.Request{RawSet: "3", Raw: []any{"alice", "data", "read"}}, access.ReasonRequestInvalid, `context_set: this tenant's model has no definitions "3"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := s.Decide(&tc.request, clock)
+			if d.Reason != tc.reason || d.Allowed != (tc.reason == access.ReasonGrantedBy) || (tc.says != "") != errors.Is(err, access.ErrInvalid) || err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %+v, %v", d, err)
+			}
+			if x, _ := s.Explain(&tc.request, clock); x.Decision != d {
+				t.Errorf("explained as %+v, decided as %+v", x.Decision, d)
+			}
+		})
 	}
 }
 

@@ -214,9 +214,6 @@ func (w *world) linkFunctions() map[string]govaluate.ExpressionFunction {
 
 // spread does what the interpreter does to arguments of which the first is a list.
 func spread(args []any) []any {
-	if len(args) == 0 {
-		return args
-	}
 	if list, ok := args[0].([]any); ok {
 		return append(slices.Clone(list), args[1:]...)
 	}

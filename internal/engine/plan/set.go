@@ -201,10 +201,8 @@ func (s *set) timed(tokens []token) []token {
 		if m == nil || m.spans == nil {
 			continue
 		}
-		out = append(out, variable(coded(asked, 0)))
-		if tokens[i+1].Kind != govaluate.CLAUSE_CLOSE {
-			out = append(out, token{ExpressionToken: govaluate.ExpressionToken{Kind: govaluate.SEPARATOR, Value: ","}})
-		}
+		// There are others: check wants as many as the definition has fields.
+		out = append(out, variable(coded(asked, 0)), token{ExpressionToken: govaluate.ExpressionToken{Kind: govaluate.SEPARATOR, Value: ","}})
 	}
 	return out
 }
