@@ -25,6 +25,7 @@ type Config struct {
 	Server Server `yaml:"server" doc:"Where the service listens and how long it waits."`
 	Store  Store  `yaml:"store" doc:"Where policies and history are kept."`
 	Cache  Cache  `yaml:"cache" doc:"Where answers are kept. With any of it or none the answers are the same."`
+	Shadow Shadow `yaml:"shadow" doc:"A sample of the answers is given again by stock Casbin, and compared."`
 	Limits Limits `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
 	Log    Log    `yaml:"log" doc:"What is written to standard error."`
 }
@@ -48,7 +49,7 @@ type Store struct {
 	Driver       string        `yaml:"driver" default:"auto" oneof:"auto|sqlite|mysql" doc:"sqlite (one process, one file) or mysql (MySQL, MariaDB and what speaks their protocol; any number of replicas); auto goes by the DSN."`
 	DSN          string        `yaml:"dsn" default:"bailiwick.db" secret:"true" doc:"sqlite: path of the file. mysql: user:password@tcp(host:3306)/database."`
 	DSNFile      string        `yaml:"dsn_file" fills:"store.dsn" doc:"File that holds the DSN, for secrets that are mounted. Instead of dsn, not beside it."`
-	MaxOpenConns int           `yaml:"max_open_conns" default:"32" range:"1..10000" doc:"Most connections to the database at one time (mysql)."`
+	MaxOpenConns int           `yaml:"max_open_conns" default:"32" range:"1..10000" doc:"Most connections to the database at one time, beside one that follows it (mysql)."`
 	MaxIdleConns int           `yaml:"max_idle_conns" default:"16" range:"0..10000" doc:"Most idle connections that are kept open (mysql)."`
 	PollInterval time.Duration `yaml:"poll_interval" default:"250ms" range:"10ms..1m" doc:"How often a replica asks the database for new revisions."`
 	StaleAfter   time.Duration `yaml:"stale_after" default:"10s" range:"1s..1h" doc:"A replica that could not confirm its revision for this long answers 503 rather than decide. Must be longer than poll_interval."`
@@ -83,6 +84,14 @@ type Redis struct {
 	SecretFile           string        `yaml:"secret_file" fills:"cache.redis.secret" doc:"File that holds the secret."`
 	Timeout              time.Duration `yaml:"timeout" default:"50ms" range:"1ms..1s" doc:"Most that a question waits for Redis before it is answered without."`
 	TTL                  time.Duration `yaml:"ttl" default:"10m" range:"1s..24h" doc:"Most that an answer is kept. Answers of old revisions are never used again, and take room until then."`
+}
+
+// Shadow says how much is compared with stock Casbin, and what it may cost.
+type Shadow struct {
+	Fraction float64       `yaml:"fraction" default:"0" range:"0..1" doc:"Share of the answers that are compared, such as 0.001; 0 compares none. Whatever it is, one goroutine compares, for half of one processor at most, and no answer waits for it."`
+	MaxRules int           `yaml:"max_rules" default:"10000" range:"1..10000000" doc:"Tenants with more rules are left out: stock Casbin takes about a microsecond for each rule and question, and far longer for the first question of a subject."`
+	Timeout  time.Duration `yaml:"timeout" default:"10s" range:"10ms..1h" doc:"A tenant for which stock Casbin takes longer is left out until restart."`
+	Queue    int           `yaml:"queue" default:"256" range:"1..100000" doc:"Questions that may wait to be compared, 16 KiB each at most; further ones are dropped."`
 }
 
 // Limits say how much is stored.

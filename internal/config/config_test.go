@@ -172,7 +172,7 @@ func TestLoad_everyKeyFromEveryPlace(t *testing.T) {
 	values := map[string]string{ // another value than the default
 		"server.listen": "127.0.0.1:1", "server.metrics_listen": "127.0.0.1:2", "server.public_url": "https://example.com",
 		"server.trusted_proxies": "10.0.0.1,10.1.0.0/16", "store.driver": "mysql", "store.dsn": "u:p@tcp(h:1)/d",
-		"log.level": "error", "log.format": "text",
+		"log.level": "error", "log.format": "text", "shadow.fraction": "0.00001",
 		"cache.redis.mode": "always", "cache.redis.addresses": "h:1,h:2", "cache.redis.cluster": "true", "cache.redis.tls": "true",
 		"cache.redis.secret": strings.Repeat("x", 32), "cache.redis.timeout": "20ms", "cache.redis.ttl": "2s",
 	}
@@ -307,6 +307,9 @@ func TestLoad_mistakes(t *testing.T) {
 		"not a size":             {file: "server: {max_header_bytes: 1MB}", want: `bailiwick.yaml:1:28: server.max_header_bytes: "1MB" is not a size`},
 		"huge size":              {file: "server: {max_header_bytes: 99999999999999999999}", want: "server.max_header_bytes:"},
 		"negative size":          {file: "server: {max_header_bytes: -1}", want: "is not a size"},
+		"not a fraction":         {flags: map[string]string{"shadow-fraction": "half"}, want: `--shadow-fraction: shadow.fraction: "half" is not a number such as "0.01"`},
+		"too large a fraction":   {file: "shadow: {fraction: 1.01}", want: "shadow.fraction: 1.01 is outside 0 to 1"},
+		"no number at all":       {file: "shadow: {fraction: NaN}", want: "shadow.fraction: NaN is outside 0 to 1"},
 		"below the range":        {file: "limits: {rules: 0}", want: "limits.rules: 0 is outside 1 to 10000000"},
 		"above the range":        {file: "limits: {rules: 10000001}", want: "limits.rules: 10000001 is outside"},
 		"stale limit too small":  {file: "store: {stale_after: 999ms}", want: "store.stale_after: 999ms is outside 1s to 1h"},

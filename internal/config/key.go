@@ -87,10 +87,17 @@ func (k Key) accepts(v reflect.Value) error {
 	if err := cmp.Or(set(least, k.least), set(most, k.most)); err != nil {
 		return fmt.Errorf("range %s..%s: %w", k.least, k.most, err)
 	}
-	if v.Int() < least.Int() || v.Int() > most.Int() {
+	if outside(v, least, most) {
 		return fmt.Errorf("%s is outside %s to %s", text(v), k.least, k.most)
 	}
 	return nil
+}
+
+func outside(v, least, most reflect.Value) bool {
+	if v.CanFloat() {
+		return !(v.Float() >= least.Float() && v.Float() <= most.Float()) // NaN is outside too
+	}
+	return v.Int() < least.Int() || v.Int() > most.Int()
 }
 
 // set reads a value as people write it. A list is written with commas; an empty
@@ -105,6 +112,8 @@ func set(v reflect.Value, written string) error {
 		return assign(p, written, parseBool, "is neither true nor false")
 	case *int:
 		return assign(p, written, strconv.Atoi, "is not a whole number")
+	case *float64:
+		return assign(p, written, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }, `is not a number such as "0.01"`)
 	case *time.Duration:
 		return assign(p, written, time.ParseDuration, `is not a duration such as "10s" or "250ms"`)
 	case *Size:
