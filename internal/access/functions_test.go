@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -45,5 +46,18 @@ func TestFunctions_check(t *testing.T) {
 	}
 	if f := (&access.Policy{Model: "#", Functions: access.Functions{Eval: true}}).Facts(); !f.Functions.Eval {
 		t.Error("the facts do not carry what was declared")
+	}
+}
+
+// TestRequest_contextSet: a set of definitions means something for the request of
+// a Casbin model alone.
+func TestRequest_contextSet(t *testing.T) {
+	r := access.Request{Subject: access.Subject{Kind: access.KindUser, ID: "a"}, Actions: []access.Action{"show"}, Section: "Shop"}
+	if err := r.Check(); err != nil {
+		t.Fatal(err)
+	}
+	r.RawSet = "2"
+	if err := r.Check(); !errors.Is(err, access.ErrInvalid) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -400,7 +400,7 @@ func TestForeign_conditions(t *testing.T) {
 
 // TestForeign_sets: each set of definitions has its own fields, rules and matcher.
 func TestForeign_sets(t *testing.T) {
-	model := strings.NewReplacer("r = sub, obj, act\n", "r = sub, obj, act\nr2 = sub, act\n", "eft\n[role", "eft\np2 = sub, act\n[role").Replace(aclModel) + "m2 = r2.sub.Name == p2.sub && r2.act == p2.act\n"
+	model := strings.NewReplacer("r = sub, obj, act\n", "r = sub, obj, act\nr2 = act, sub\n", "eft\n[role", "eft\np2 = sub, act\n[role").Replace(aclModel) + "m2 = r2.sub.Name == p2.sub && r2.act == p2.act\n"
 	s, err := engine.Compile(access.Facts{
 		Tenant: "t", Model: model, Users: []access.UserFacts{{ID: "bob", Status: access.UserLocked}},
 		Rules: []access.Rule{line("p2", "alice", "read")},
@@ -414,12 +414,12 @@ func TestForeign_sets(t *testing.T) {
 		reason  access.Reason
 		says    string
 	}{
-		"by the second":             {access.Request{RawSet: "2", Raw: []any{alice, "read"}}, access.ReasonGrantedBy, ""},
-		"not by the second":         {access.Request{RawSet: "2", Raw: []any{alice, "write"}}, access.ReasonNoGrant, ""},
-		"an error of the second":    {access.Request{RawSet: "2", Raw: []any{map[string]any{}, "read"}}, access.ReasonNoGrant, ""},
+		"by the second":             {access.Request{RawSet: "2", Raw: []any{"read", alice}}, access.ReasonGrantedBy, ""},
+		"not by the second":         {access.Request{RawSet: "2", Raw: []any{"write", alice}}, access.ReasonNoGrant, ""},
+		"an error of the second":    {access.Request{RawSet: "2", Raw: []any{"read", map[string]any{}}}, access.ReasonNoGrant, ""},
 		"the first has no rules":    {access.Request{Raw: []any{"alice", "data", "read"}}, access.ReasonNoGrant, ""},
-		"an account, by the second": {access.Request{RawSet: "2", Raw: []any{"bob", "read"}}, access.ReasonSubjectDisabled, ""},
-		"fields of the first":       {access.Request{RawSet: "2", Raw: []any{"alice", "data", "read"}}, access.ReasonRequestInvalid, "wants 2: sub, act"},
+		"an account, by the second": {access.Request{RawSet: "2", Raw: []any{"read", "bob"}}, access.ReasonSubjectDisabled, ""},
+		"fields of the first":       {access.Request{RawSet: "2", Raw: []any{"alice", "data", "read"}}, access.ReasonRequestInvalid, "wants 2: act, sub"},
 		"none such":                 {access.Request{RawSet: "3", Raw: []any{"alice", "data", "read"}}, access.ReasonRequestInvalid, `context_set: this tenant's model has no definitions "3"`},
 	} {
 		t.Run(name, func(t *testing.T) {

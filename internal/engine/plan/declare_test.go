@@ -68,6 +68,31 @@ func TestEnforceAt(t *testing.T) {
 	}
 }
 
+// TestEnforceAt_lists: a list that a question brings along is spread over the
+// arguments as in stock Casbin.
+func TestEnforceAt_lists(t *testing.T) {
+	o := plan.Options{
+		Model: modelOf("", "g = _, _, (_, _)", "", "g(r.sub.Names, p.sub)"), Rules: mustParse(t, "p, staff, x, y\ng, alice, staff, _, _"),
+		Functions: access.Functions{Conditions: map[string]string{"g": "timeMatch"}},
+	}
+	e, stock := mustCompile(t, o), mustStock(t, o)
+	for _, names := range [][]any{{"alice"}, {"bob"}, {}, {5.0}} {
+		values := []any{map[string]any{"Names": names}, "x", "y"}
+		if got, want := ask(e, o.Rules, "", values), ask(stock, o.Rules, "", values); got != want {
+			t.Errorf("%v: got %v, want %v", names, got, want)
+		}
+	}
+}
+
+func mustStock(t *testing.T, o plan.Options) *plan.Stock {
+	t.Helper()
+	s, err := plan.NewStock(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // TestTurns: at and between two of them the same question has the same answer.
 func TestTurns(t *testing.T) {
 	e := timed(t, "g(r.sub, p.sub)")
