@@ -85,6 +85,7 @@ type User struct {
 	Attributes      map[string]any // JSON values, for conditions
 	ExternalID      string         // the business system's own key for the user; may be empty
 	Menu            []Section      // sections the user wants in his menu; nil: all that he may see
+	CreatedAt       time.Time      // the store says; nobody else can
 	DeletedAt       time.Time      // when Status became UserDeleted
 	Origin          Origin
 }

@@ -70,7 +70,7 @@ func (s *Store) notOlder(ctx context.Context) error {
 var tables = map[string]string{
 	"tenant":          "id, code, description, epoch, revision, rules, next_at, settings",
 	"subject_stripe":  "tenant_id, stripe, revision",
-	"casbin_rule":     "tenant_id, " + ruleColumns,
+	"casbin_rule":     "tenant_id, id, ptype, v0, v1, v2, v3, v4, v5, valid_from, valid_until, pending, origin",
 	"applications":    "tenant_id, code, position, body",
 	"roles":           "tenant_id, code, position, body",
 	"user_groups":     "tenant_id, code, position, body",
@@ -84,7 +84,7 @@ var tables = map[string]string{
 
 // addedColumns are those that later steps of the schema have added to tables
 // of earlier ones: a migration that was killed may not have come to them yet.
-var addedColumns = map[string]string{"tenant": "policy_revision, users, user_rules"}
+var addedColumns = map[string]string{"tenant": "policy_revision, users, user_rules", "casbin_rule": "plain", "users": "external_id, created_at"}
 
 // tenantColumns are all columns of tenant.
 var tenantColumns = tables["tenant"] + ", " + addedColumns["tenant"]

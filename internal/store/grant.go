@@ -45,6 +45,7 @@ type groupDocument struct {
 	Grants      []grantDocument `json:"grants,omitempty"`
 	Signature   string          `json:"signature,omitempty"`
 	Scopes      []string        `json:"scopes"` // null: no ceiling
+	Attributes  attributes      `json:"attributes,omitempty"`
 	Origin      place           `json:"origin,omitzero"`
 }
 
@@ -91,18 +92,36 @@ func groupOf(g access.Group, kind access.GroupKind) groupDocument {
 	return groupDocument{
 		Code: g.Code, Name: g.Name, Description: g.Description, Kind: string(kind), Base: g.Base,
 		Roles: convert(g.Roles, linkOf), Grants: convert(g.Grants, grantOf),
-		Signature: g.Signature, Scopes: texts(g.Scopes), Origin: place(g.Origin),
+		Signature: g.Signature, Scopes: texts(g.Scopes), Attributes: g.Attributes, Origin: place(g.Origin),
 	}
 }
 
-// texts keeps the difference between no ceiling and an empty one.
-func texts(scopes []access.Scope) []string {
-	if scopes == nil {
+func (d roleDocument) role() access.Role {
+	return access.Role{
+		Code: d.Code, Name: d.Name, Description: d.Description,
+		Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant), Origin: access.Origin(d.Origin),
+	}
+}
+
+func (d groupDocument) group() access.Group {
+	return access.Group{
+		Code: d.Code, Name: d.Name, Description: d.Description, Kind: access.GroupKind(d.Kind), Base: d.Base,
+		Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant),
+		Signature: d.Signature, Scopes: retyped[access.Scope](d.Scopes), Attributes: d.Attributes, Origin: access.Origin(d.Origin),
+	}
+}
+
+// texts keeps the difference between none and empty: of scopes, no ceiling is
+// something else than one that leaves nothing.
+func texts[S ~string](names []S) []string { return retyped[string](names) }
+
+func retyped[B, A ~string](names []A) []B {
+	if names == nil {
 		return nil
 	}
-	out := make([]string, len(scopes))
-	for i, s := range scopes {
-		out[i] = string(s)
+	out := make([]B, len(names))
+	for i, s := range names {
+		out[i] = B(s)
 	}
 	return out
 }

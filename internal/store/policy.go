@@ -41,6 +41,7 @@ func (s *Store) apply(w *write, p *access.Policy) error {
 	if err != nil {
 		return err
 	}
+	w.keepCreated(have.users, want.users)
 	if len(want.rules) > s.maxRules {
 		return access.Invalid("rules", "the policy has %d rules; %d is the limit", len(want.rules), s.maxRules)
 	}
@@ -182,7 +183,7 @@ func (w *write) want(p *access.Policy) (content, error) {
 	if c.users, err = w.userRows(p, &f); err != nil {
 		return c, err
 	}
-	c.rules, err = w.ruleRows(f.Rules)
+	c.rules, err = w.ruleRows(f.Rules, len(f.Rules)-len(p.Rules))
 	return c, err
 }
 
@@ -204,6 +205,21 @@ func (w *write) documents(p *access.Policy, f *access.Facts) (map[string][]docum
 		d.add("conditions", c.ID, conditionDocument{Text: c.Text, Origin: place(c.Origin)})
 	}
 	return d.rows, d.err
+}
+
+// keepCreated lets users keep the moment at which they were made.
+func (w *write) keepCreated(have, want []userRow) {
+	made := map[string]int64{}
+	for _, row := range have {
+		made[row.ID] = row.CreatedAt
+	}
+	for i := range want {
+		at, old := made[want[i].ID]
+		if !old {
+			at = w.now.UnixMicro()
+		}
+		want[i].CreatedAt = at
+	}
 }
 
 // documents gathers rows; the first error stays.
@@ -238,14 +254,16 @@ func (w *write) userRows(p *access.Policy, f *access.Facts) ([]userRow, error) {
 	return rows, nil
 }
 
-func (w *write) ruleRows(rules []access.Rule) ([]ruleRow, error) {
+// ruleRows makes rows of rules, those from plain on being plain lines.
+func (w *write) ruleRows(rules []access.Rule, plain int) ([]ruleRow, error) {
 	var rows []ruleRow
 	lines := map[string]bool{}
-	for _, r := range rules {
+	for i, r := range rules {
 		row, err := ruleRowOf(w.tenant.ID, r, w.now)
 		if err != nil {
 			return nil, err
 		}
+		row.Plain = i >= plain
 		if lines[row.key()] {
 			return nil, access.Invalid("rules", "the rule %q is there twice", r.String())
 		}

@@ -21,13 +21,14 @@ type ruleRow struct {
 	Ptype, V0, V1, V2, V3, V4, V5 string
 	ValidFrom, ValidUntil         int64 // microseconds since 1970; 0: unbounded
 	Pending                       bool
+	Plain                         bool // a plain line of the policy, not derived from a document
 	Origin                        string
 }
 
 // TableName is asked by gorm.
 func (ruleRow) TableName() string { return "casbin_rule" }
 
-const ruleColumns = "id, ptype, v0, v1, v2, v3, v4, v5, valid_from, valid_until, pending, origin"
+const ruleColumns = "id, ptype, v0, v1, v2, v3, v4, v5, valid_from, valid_until, pending, plain, origin"
 
 // Two rules are the same if they are the same line, whatever else differs.
 func (r ruleRow) key() string             { return strings.Join(append([]string{r.Ptype}, r.fields()...), "\x00") }
@@ -57,13 +58,14 @@ type ruleImage struct {
 	From    time.Time `json:"from,omitzero"`
 	Until   time.Time `json:"until,omitzero"`
 	Pending bool      `json:"pending,omitempty"`
+	Plain   bool      `json:"plain,omitempty"`
 	Origin  string    `json:"origin,omitempty"`
 }
 
 func (r ruleRow) image() any {
 	return ruleImage{
 		ID: r.ID, Line: append([]string{r.Ptype}, r.values()...),
-		From: moment(r.ValidFrom), Until: moment(r.ValidUntil), Pending: r.Pending, Origin: r.Origin,
+		From: moment(r.ValidFrom), Until: moment(r.ValidUntil), Pending: r.Pending, Plain: r.Plain, Origin: r.Origin,
 	}
 }
 
@@ -161,7 +163,7 @@ func readRulesWhere(ctx context.Context, q gorm.ConnPool, tenant int64, where st
 	return each(ctx, q, query, []any{tenant}, func(rows *sql.Rows) error {
 		r := ruleRow{TenantID: tenant}
 		err := rows.Scan(&r.ID, &r.Ptype, &r.V0, &r.V1, &r.V2, &r.V3, &r.V4, &r.V5,
-			&r.ValidFrom, &r.ValidUntil, &r.Pending, &r.Origin)
+			&r.ValidFrom, &r.ValidUntil, &r.Pending, &r.Plain, &r.Origin)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"gorm.io/gorm"
@@ -25,6 +26,9 @@ type userRow struct {
 	Name     string
 	Status   string
 	Body     string
+
+	ExternalID string
+	CreatedAt  int64 // microseconds; 0: not known
 }
 
 // TableName is asked by gorm.
@@ -44,11 +48,13 @@ type userImage struct {
 	Email    string          `json:"email,omitempty"`
 	Name     string          `json:"name,omitempty"`
 	Status   string          `json:"status"`
+	External string          `json:"external_id,omitempty"`
+	Created  time.Time       `json:"created_at,omitzero"`
 	Body     json.RawMessage `json:"body"`
 }
 
 func (r userRow) image() any {
-	return userImage{r.Position, r.Email, r.Name, r.Status, json.RawMessage(r.Body)}
+	return userImage{r.Position, r.Email, r.Name, r.Status, r.ExternalID, moment(r.CreatedAt), json.RawMessage(r.Body)}
 }
 
 // login is an e-mail in the form in which it is unique. Users without an
@@ -75,17 +81,28 @@ type userDocument struct {
 	Licences        []string        `json:"licences,omitempty"`
 	ApplicationsOff []string        `json:"applications_off,omitempty"`
 	Attributes      attributes      `json:"attributes,omitempty"`
+	Menu            []string        `json:"menu,omitzero"` // nil: everything
+	DeletedAt       time.Time       `json:"deleted_at,omitzero"`
 	Origin          place           `json:"origin,omitzero"`
 }
 
 func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, error) {
 	body, err := encode(userDocument{
 		Groups: convert(u.Groups, linkOf), Roles: convert(u.Roles, linkOf), Grants: convert(u.Grants, grantOf),
-		Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes, Origin: place(u.Origin),
+		Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
+		Menu: texts(u.Menu), DeletedAt: u.DeletedAt.UTC(), Origin: place(u.Origin),
 	})
-	return userRow{
+	row := userRow{
 		TenantID: tenant, ID: u.ID, Email: u.Email, Login: loginOf(u.Email), Name: u.Name, Status: string(status), Body: body,
-	}, err
+		ExternalID: u.ExternalID,
+	}
+	if status == access.UserDeleted {
+		row.Login = login{} // somebody else may have the e-mail now
+	}
+	if err == nil && u.ExternalID != "" {
+		err = access.ValidName("external_id", u.ExternalID)
+	}
+	return row, err
 }
 
 // user gives the account of a row.
@@ -97,7 +114,9 @@ func (r userRow) user() (access.User, error) {
 	return access.User{
 		ID: r.ID, Email: r.Email, Name: r.Name, Status: access.UserStatus(r.Status),
 		Groups: convert(d.Groups, linkDocument.link), Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant),
-		Licences: d.Licences, ApplicationsOff: d.ApplicationsOff, Attributes: d.Attributes, Origin: access.Origin(d.Origin),
+		Licences: d.Licences, ApplicationsOff: d.ApplicationsOff, Attributes: d.Attributes,
+		ExternalID: r.ExternalID, Menu: retyped[access.Section](d.Menu), CreatedAt: moment(r.CreatedAt), DeletedAt: d.DeletedAt,
+		Origin: access.Origin(d.Origin),
 	}, nil
 }
 
@@ -108,9 +127,9 @@ func (r userRow) facts() (access.UserFacts, error) {
 		return access.UserFacts{}, err
 	}
 	switch u.Status {
-	case access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked:
+	case access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked, access.UserDeleted:
 	default:
-		return access.UserFacts{}, access.Invalid("user "+u.ID, "status %q is none of active, invited, disabled, locked", u.Status)
+		return access.UserFacts{}, access.Invalid("user "+u.ID, "status %q is none of active, invited, disabled, locked, deleted", u.Status)
 	}
 	return access.UserFacts{
 		ID: u.ID, Status: u.Status, Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
@@ -119,14 +138,22 @@ func (r userRow) facts() (access.UserFacts, error) {
 
 // readUsers streams a tenant's users in an order: "position" or "id".
 func readUsers(ctx context.Context, q gorm.ConnPool, tenant int64, order string, take func(userRow) error) error {
-	query := "SELECT id, position, email, login, name, status, body FROM users WHERE tenant_id = ? ORDER BY " + order
+	query := "SELECT " + userColumns + " FROM users WHERE tenant_id = ? ORDER BY " + order
 	return each(ctx, q, query, []any{tenant}, func(rows *sql.Rows) error {
-		r := userRow{TenantID: tenant}
-		if err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body); err != nil {
+		r, err := scanUser(tenant, rows)
+		if err != nil {
 			return err
 		}
 		return take(r)
 	})
+}
+
+const userColumns = "id, position, email, login, name, status, body, external_id, created_at"
+
+func scanUser(tenant int64, rows *sql.Rows) (userRow, error) {
+	r := userRow{TenantID: tenant}
+	err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body, &r.ExternalID, &r.CreatedAt)
+	return r, err
 }
 
 // attributes keep the difference between whole numbers and others, which
