@@ -1,0 +1,346 @@
+package cache_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
+	"github.com/bailiwick/bailiwick/internal/cache"
+	"github.com/bailiwick/bailiwick/internal/engine"
+)
+
+// replica is an engine with a cache in front of it, and a clock of its own.
+type replica struct {
+	*cache.Decisions
+	engine *engine.Engine
+	redis  *cache.Redis
+	cold   atomic.Int32 // of how many questions in a hundred the facts are not at hand
+	now    atomic.Pointer[time.Time]
+}
+
+// pinning gives the cache what the wiring of the server gives it. A cold
+// question is one of which the engine says that it is.
+type pinning struct {
+	*engine.Engine
+	of *replica
+}
+
+func (p pinning) Pin(tenant string) (cache.Snapshot, error) {
+	s, err := p.Engine.Pin(tenant)
+	return pinned{s, p.of}, err
+}
+
+type pinned struct {
+	engine.Pinned
+	of *replica
+}
+
+func (p pinned) Warm(r *access.Request) bool {
+	return p.Pinned.Warm(r) && rand.Int32N(100) >= p.of.cold.Load()
+}
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// newReplica makes a replica whose questions are all cold.
+func newReplica(t testing.TB, o cache.Options) *replica {
+	t.Helper()
+	r := &replica{redis: o.Redis}
+	r.now.Store(new(start))
+	r.cold.Store(100)
+	o.Clock = r.clock
+	r.engine = engine.New(engine.Options{Clock: r.clock})
+	r.Decisions = cache.New(pinning{r.engine, r}, o)
+	return r
+}
+
+func (r *replica) clock() time.Time { return *r.now.Load() }
+
+func (r *replica) pass(d time.Duration) { r.now.Store(new(r.clock().Add(d))) }
+
+// install puts a state in force.
+func (r *replica) install(t testing.TB, f access.Facts) {
+	t.Helper()
+	install, err := r.engine.Prepare(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	install(f.Revision)
+}
+
+// ask puts a question to the cache and to the engine behind it, and expects one
+// answer. The clock stands still meanwhile.
+func (r *replica) ask(t testing.TB, tenant string, q *access.Request) access.Decision {
+	t.Helper()
+	want, wantErr := r.engine.Decide(t.Context(), tenant, q)
+	got, err := r.Decide(t.Context(), tenant, q)
+	if fmt.Sprint(err) != fmt.Sprint(wantErr) || !reflect.DeepEqual(got, want) {
+		t.Fatalf("%s: %+v\ngot  %+v, %v\nwant %+v, %v", tenant, q, got, err, want, wantErr)
+	}
+	return got
+}
+
+// secretOfTests is known to all replicas of the tests, and not to the attacker.
+const secretOfTests = "a secret of at least thirty-two bytes"
+
+// openRedis uses the shared test Redis under a prefix of the test's own.
+func openRedis(t testing.TB, edit ...func(*cache.RedisOptions)) *cache.Redis {
+	t.Helper()
+	o := cache.RedisOptions{
+		Secret: secretOfTests, Prefix: "bw-" + t.Name() + ":",
+		Timeout: 5 * time.Second, // so long that a busy machine makes no misses
+		Retry:   10 * time.Millisecond,
+	}
+	for _, e := range edit {
+		e(&o)
+	}
+	if len(o.Addresses) == 0 {
+		o.Addresses = []string{accesstest.Redis(t)}
+	}
+	r, err := cache.OpenRedis(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// world makes random states of two tenants, one with the built-in model and one
+// with a model of its own, and random questions about them.
+type world struct {
+	*rand.Rand
+	ours   access.Facts
+	theirs access.Facts
+	policy *access.Policy
+}
+
+const (
+	ours   = "ours"
+	theirs = "theirs"
+)
+
+var (
+	userIDs  = []string{"1", "2", "3", "4", "5", "6"}
+	groups   = []string{"g0", "g1", "g2"}
+	sections = []access.Section{"S", "S.A", "S.A.B", "S.C"}
+	places   = []access.Scope{"*", "store:a", "store:b"}
+	texts    = []string{
+		"", "", "", "", "context.level > 2", "resource.amount < 100", "now < timestamp('2026-03-02T00:00:00Z')", "context.missing == 1",
+	}
+)
+
+const theirModel = `[request_definition]
+r = sub, obj, act
+[policy_definition]
+p = sub, obj, act, eft
+[role_definition]
+g = _, _
+[policy_effect]
+e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
+[matchers]
+m = (g(r.sub, p.sub) || p.sub == "all") && keyMatch2(r.obj, p.obj) && regexMatch(r.act, p.act)
+`
+
+func newWorld(seed uint64) *world {
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 1))}
+	w.policy = &access.Policy{Tenant: ours, Anonymous: "g0", Scopes: []access.ScopeNode{{Scope: "store:a", Parent: "*"}, {Scope: "store:b", Parent: "*"}}}
+	app := access.Application{Code: "shop", Grants: w.grants(2)}
+	for _, s := range sections {
+		app.Sections = append(app.Sections, access.SectionEntry{Path: s})
+	}
+	w.policy.Catalogue = []access.Application{app}
+	for _, g := range groups {
+		w.policy.Groups = append(w.policy.Groups, access.Group{Code: g, Grants: w.grants(4)})
+	}
+	for _, id := range userIDs {
+		w.policy.Users = append(w.policy.Users, access.User{ID: id, Groups: w.links(), Grants: w.grants(1)})
+	}
+	w.ours, w.theirs = w.policy.Facts(), access.Facts{Tenant: theirs, Model: theirModel, Rules: w.lines()}
+	for _, f := range []*access.Facts{&w.ours, &w.theirs} {
+		f.Epoch, f.Revision, f.Policy, f.Stripes = "epoch-1", 1, 1, map[access.Stripe]access.Revision{}
+	}
+	return w
+}
+
+func one[T any](w *world, from []T) T { return from[w.IntN(len(from))] }
+
+func (w *world) validity() access.Validity {
+	switch w.IntN(8) {
+	case 0:
+		return access.Validity{Until: start.Add(time.Duration(w.IntN(100)) * time.Minute)}
+	case 1:
+		return access.Validity{From: start.Add(time.Duration(w.IntN(100)) * time.Minute)}
+	}
+	return access.Validity{}
+}
+
+func (w *world) grants(most int) []access.Grant {
+	var all []access.Grant
+	for range w.IntN(most + 1) {
+		g := access.Grant{
+			Section: one(w, sections), Rights: access.Rights(w.IntN(64)), Scope: one(w, places),
+			Condition: one(w, texts), Validity: w.validity(),
+		}
+		if w.IntN(4) == 0 {
+			g.Effect = access.Deny
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
+func (w *world) links() []access.Link {
+	var all []access.Link
+	for _, g := range groups {
+		if w.IntN(3) == 0 {
+			all = append(all, access.Link{To: g, Scope: one(w, places), Validity: w.validity()})
+		}
+	}
+	return all
+}
+
+func (w *world) lines() []access.Rule {
+	var all []access.Rule
+	for range 30 {
+		effect := one(w, []string{"allow", "allow", "deny"})
+		all = append(all, access.Rule{
+			Type: "p", Validity: w.validity(),
+			Values: []string{one(w, []string{"all", "r1", "r2", "1"}), one(w, []string{"/a/:id", "/b", "/c/*"}), one(w, []string{"get", "g.t", "post|put"}), effect},
+		})
+	}
+	for _, id := range userIDs {
+		all = append(all, access.Rule{Type: "g", Values: []string{id, one(w, []string{"r1", "r2"})}, Validity: w.validity()})
+	}
+	return all
+}
+
+// step changes something: a user alone, or what concerns all.
+func (w *world) step() {
+	if w.IntN(3) == 0 {
+		f := clone(w.theirs)
+		f.Revision++
+		f.Policy, f.Rules = f.Revision, w.lines()
+		w.theirs = f
+		return
+	}
+	before := w.ours
+	if w.IntN(2) == 0 {
+		w.policy.Groups[w.IntN(len(groups))].Grants = w.grants(4)
+		w.ours = w.policy.Facts()
+		w.ours.Policy, w.ours.Stripes = before.Revision+1, before.Stripes
+	} else {
+		i := w.IntN(len(userIDs))
+		u := access.User{ID: userIDs[i], Groups: w.links(), Grants: w.grants(1), Status: one(w, []access.UserStatus{access.UserActive, access.UserActive, access.UserDisabled})}
+		w.policy.Users = slices.Clone(w.policy.Users)
+		w.policy.Users[i] = u
+		w.ours = w.policy.Facts()
+		w.ours.Policy, w.ours.Stripes = before.Policy, map[access.Stripe]access.Revision{access.StripeOf(u.ID): before.Revision + 1}
+		for s, r := range before.Stripes {
+			if _, ok := w.ours.Stripes[s]; !ok {
+				w.ours.Stripes[s] = r
+			}
+		}
+	}
+	w.ours.Revision, w.ours.Epoch = before.Revision+1, before.Epoch
+}
+
+func clone(f access.Facts) access.Facts { return f }
+
+// question makes a question for one of the tenants, now and then a wrong one.
+func (w *world) question() (tenant string, q *access.Request) {
+	if w.IntN(4) == 0 {
+		q := &access.Request{Raw: []any{one(w, userIDs), one(w, []string{"/a/1", "/b", "/c/d/e"}), one(w, []string{"get", "put", "delete"})}}
+		if w.IntN(20) == 0 {
+			q.Raw = q.Raw[:2]
+		}
+		return theirs, q
+	}
+	q = &access.Request{
+		Subject: access.Subject{Kind: access.KindUser, ID: one(w, append(userIDs, "nobody"))}, Section: one(w, sections), Scope: one(w, places),
+		Actions: []access.Action{one(w, []access.Action{"show", "update", "delete"})},
+	}
+	if w.IntN(3) == 0 {
+		q.Context = map[string]any{"level": float64(w.IntN(5))}
+		q.ResourceAttributes = map[string]any{"amount": one(w, []any{50.0, 500.0, "50", nil})}
+	}
+	switch w.IntN(30) {
+	case 0:
+		q.Subject = access.Anonymous
+	case 1:
+		q.Subject = access.Subject{Kind: access.KindApplication, ID: "shop"}
+	case 2:
+		q.Section = "S.Unknown"
+	case 3:
+		q.Actions = nil
+	case 4:
+		q.Actions = append(q.Actions, "insert")
+	}
+	return ours, q
+}
+
+// askAnything puts one question, some questions at once or a search.
+func (w *world) askAnything(t testing.TB, r *replica) {
+	t.Helper()
+	tenant, q := w.question()
+	switch w.IntN(10) {
+	case 0:
+		w.askAll(t, r, tenant, q)
+	case 1:
+		w.search(t, r, tenant, q)
+	default:
+		r.ask(t, tenant, q)
+	}
+}
+
+func (w *world) askAll(t testing.TB, r *replica, tenant string, first *access.Request) {
+	t.Helper()
+	all := []access.Request{*first}
+	for len(all) < 10 {
+		if other, q := w.question(); other == tenant {
+			all = append(all, *q)
+		}
+	}
+	want, wantErr := r.engine.DecideAll(t.Context(), tenant, all)
+	got, err := r.DecideAll(t.Context(), tenant, all)
+	if fmt.Sprint(err) != fmt.Sprint(wantErr) || !reflect.DeepEqual(got, want) {
+		t.Fatalf("%s: %+v\ngot  %+v, %v\nwant %+v, %v", tenant, all, got, err, want, wantErr)
+	}
+}
+
+func (w *world) search(t testing.TB, r *replica, tenant string, q *access.Request) {
+	t.Helper()
+	switch w.IntN(3) {
+	case 0:
+		want, wantErr := r.engine.SearchActions(t.Context(), tenant, q)
+		got, err := r.SearchActions(t.Context(), tenant, q)
+		same(t, got, err, want, wantErr)
+	case 1:
+		want, wantErr := r.engine.SearchSections(t.Context(), tenant, q)
+		got, err := r.SearchSections(t.Context(), tenant, q)
+		same(t, got, err, want, wantErr)
+	default:
+		s := &access.SubjectSearch{Request: *q, Most: 1 + w.IntN(5)}
+		if w.IntN(2) == 0 {
+			s.After = access.Subject{Kind: access.KindUser, ID: one(w, userIDs)}
+		}
+		want, wantErr := r.engine.SearchSubjects(t.Context(), tenant, s)
+		got, err := r.SearchSubjects(t.Context(), tenant, s)
+		same(t, got, err, want, wantErr)
+	}
+}
+
+func same(t testing.TB, got any, err error, want any, wantErr error) {
+	t.Helper()
+	if fmt.Sprint(err) != fmt.Sprint(wantErr) || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		t.Fatalf("got  %+v, %v\nwant %+v, %v", got, err, want, wantErr)
+	}
+}
