@@ -23,6 +23,7 @@ type house struct {
 	keys      *service.Keys
 	follower  *service.Follower
 	decisions *service.Decisions
+	shadow    *service.Shadow // nil where nothing is compared with stock Casbin
 	policies  *service.Policies
 	tenants   *service.Tenants
 }

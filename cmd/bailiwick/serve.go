@@ -105,6 +105,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 
 	rooms := &noted{storage: db}
 	house := furnish(rooms, near, cfg.Store, "http", log)
+	house.compareWithStock(db, cfg.Shadow, log)
 	key, err := c.firstSteps(ctx, s, db, house)
 	if err != nil {
 		return err
@@ -120,7 +121,8 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	door, err := httpapi.NewServer(httpapi.Options{
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
-		Series:    func() []httpapi.Series { return near.series(house.kept) },
+		Series:    func() []httpapi.Series { return append(near.series(house.kept), house.shadowSeries()...) },
+		Shadow:    house.warnings(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server),
 	})
@@ -139,6 +141,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 
 	following := follow(ctx, house, near)
 	defer following()
+	house.startShadow(ctx)
 	if err := c.ready(ctx, s, house, listener, key); err != nil {
 		return errors.Join(err, listener.Close())
 	}

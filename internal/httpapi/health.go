@@ -23,6 +23,12 @@ func (c *call) livez() error {
 func (c *call) readyz() error {
 	policy := c.api.policyCheck()
 	h := api.Health{Status: policy.Status, Checks: []api.HealthCheck{policy}}
+	if shadow := c.api.shadowCheck(); shadow.Name != "" {
+		h.Checks = append(h.Checks, shadow)
+		if h.Status == healthOK {
+			h.Status = shadow.Status
+		}
+	}
 	if c.api.draining.Load() {
 		h.Status = healthUnavailable
 		h.Checks = append(h.Checks, api.HealthCheck{
@@ -43,6 +49,19 @@ func (a *door) policyCheck() api.HealthCheck {
 	case !ready.Ready:
 		check.Status = healthUnavailable
 	case len(ready.Reasons) > 0:
+		check.Status = healthDegraded
+	}
+	return check
+}
+
+// shadowCheck shows answers that differ from those of stock Casbin. They only
+// degrade: which of both is wrong is for people to find out.
+func (a *door) shadowCheck() api.HealthCheck {
+	if a.o.Shadow == nil {
+		return api.HealthCheck{}
+	}
+	check := api.HealthCheck{Name: "shadow", Status: healthOK, Reasons: a.o.Shadow()}
+	if len(check.Reasons) > 0 {
 		check.Status = healthDegraded
 	}
 	return check

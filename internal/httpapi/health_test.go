@@ -96,3 +96,29 @@ func TestDocs_page(t *testing.T) {
 		t.Errorf("%s leads nowhere", p.Type)
 	}
 }
+
+// TestReadyz_shadow: answers that differ from those of stock Casbin degrade, and
+// nothing is said of a comparison that is off.
+func TestReadyz_shadow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		shadow func() []string
+		status string
+		checks int
+	}{
+		"off":         {status: "ok", checks: 1},
+		"alike":       {shadow: func() []string { return nil }, status: "ok", checks: 2},
+		"differences": {shadow: func() []string { return []string{"6 answers differ"} }, status: "degraded", checks: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, func(o *httpapi.Options) { o.Shadow = tc.shadow })
+			w := h.send(http.MethodGet, "/readyz", "", "")
+			got := decode[api.Health](t, w)
+			if w.Code != http.StatusOK || got.Status != tc.status || len(got.Checks) != tc.checks {
+				t.Errorf("%d %+v", w.Code, got)
+			}
+			if last := got.Checks[len(got.Checks)-1]; tc.status == "degraded" && (last.Name != "shadow" || len(last.Reasons) != 1) {
+				t.Errorf("%+v", last)
+			}
+		})
+	}
+}

@@ -47,6 +47,9 @@ type Options struct {
 	ConditionErrors func() uint64
 	// Series are measures of other rooms, for /metrics. None when nil.
 	Series func() []Series
+	// Shadow tells what the comparison with stock Casbin warns of. It is off
+	// when nil.
+	Shadow func() []string
 	Log    *slog.Logger
 	Clock  func() time.Time
 }

@@ -66,7 +66,8 @@ type Shadow struct {
 	skipped               [len(skips)]atomic.Uint64
 
 	mu       sync.Mutex
-	slow     map[string]bool // tenants that are left out
+	slow     map[string]bool // tenants that are left out until restart: stock Casbin took too long
+	large    map[string]bool // and those that were found too large when they were read
 	stuck    string          // the tenant with which stock Casbin is past its time right now
 	reported reports
 
@@ -126,7 +127,7 @@ func NewShadow(d Decider, source ShadowSource, stock Stock, o ShadowOptions) *Sh
 	}
 	return &Shadow{
 		Decider: d, source: source, stock: stock, opts: o, below: threshold(o.Fraction),
-		queue: make(chan sample, o.Queue), slow: map[string]bool{}, reported: newReports(),
+		queue: make(chan sample, o.Queue), slow: map[string]bool{}, large: map[string]bool{}, reported: newReports(),
 	}
 }
 
@@ -262,8 +263,8 @@ func (s *Shadow) compare(ctx context.Context, q *sample) skip {
 }
 
 func (s *Shadow) once(ctx context.Context, q *sample) (*difference, skip) {
-	if s.leftOut(q.tenant) {
-		return nil, skipSlow
+	if why := s.leftOut(q.tenant); why != skipNone {
+		return nil, why
 	}
 	l, why := s.load(ctx, q)
 	if why != skipNone {
@@ -356,8 +357,23 @@ func (s *Shadow) leaveOut(tenant string) {
 		"tenant", tenant, "timeout", s.opts.Timeout)
 }
 
-func (s *Shadow) leftOut(tenant string) bool {
+func (s *Shadow) leftOut(tenant string) skip {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.slow[tenant]
+	switch {
+	case s.slow[tenant]:
+		return skipSlow
+	case s.large[tenant]:
+		return skipRules
+	}
+	return skipNone
+}
+
+// tooLarge leaves out a tenant whose size shows only when it is read: it would
+// be read in vain again and again.
+func (s *Shadow) tooLarge(tenant string) skip {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.large[tenant] = true
+	return skipRules
 }

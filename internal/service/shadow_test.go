@@ -428,6 +428,18 @@ func TestShadow_skips(t *testing.T) {
 	}
 }
 
+// TestShadow_large: a tenant whose size shows only when it is read is read once.
+func TestShadow_large(t *testing.T) {
+	s := newShade(t, service.ShadowOptions{Fraction: 1, MaxRules: 30}, ownModel()) // 20 p and 20 g
+	s.run(t)
+	for range 3 {
+		_, _ = s.Decide(t.Context(), "rest", &access.Request{Raw: []any{"s1", "/o1/1", "read"}})
+	}
+	if c := s.handled(t, 3); c.Skipped["rules"] != 3 || s.shelf.loads.Load() != 1 || s.stock.loads.Load() != 0 {
+		t.Errorf("%+v, read %d times", c, s.shelf.loads.Load())
+	}
+}
+
 // TestShadow_fetched: where users are not in memory, stock Casbin is given the
 // frame and the one user whom the question is about.
 func TestShadow_fetched(t *testing.T) {

@@ -40,7 +40,8 @@ func (s *Shadow) load(ctx context.Context, q *sample) (*loaded, skip) {
 	case !l.at(q):
 		return nil, skipMoved
 	case len(l.frame.Rules) > s.opts.MaxRules:
-		return nil, skipRules
+		s.loaded = nil
+		return nil, s.tooLarge(q.tenant)
 	}
 	l.left--
 	if !l.frame.Fetched {
