@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,14 +33,14 @@ type casbinFiles struct {
 
 func (f *casbinFiles) flags(set *pflag.FlagSet) {
 	set.StringVar(&f.model, "model", "", "the model, a model.conf (required)")
-	set.StringVar(&f.policy, "policy", "", "the rules, a policy.csv (required)")
-	set.StringVar(&f.functions, "functions", "", "the functions that names of roles and domains are compared by, a YAML file")
+	set.StringVar(&f.policy, "policy", "", "the rules, a policy.csv; none when left out, as for models that decide by attributes alone")
+	set.StringVar(&f.functions, "functions", "", "what an application would register in code, a YAML file such as\nroles: {g2: keyMatch2}\ndomains: {g: keyMatch}\nconditions: {g: timeMatch}\neval: true")
 	set.BoolVar(&f.eval, "eval", false, "allow eval(), which runs texts of rules as code")
 }
 
 // read gives the options for an engine.
 func (f *casbinFiles) read() (plan.Options, error) {
-	if f.model == "" || f.policy == "" {
+	if f.model == "" {
 		return plan.Options{}, usage("say which files: --model FILE --policy FILE")
 	}
 	var o plan.Options
@@ -48,14 +49,14 @@ func (f *casbinFiles) read() (plan.Options, error) {
 		return o, err
 	}
 	o.Model = string(model)
+	if o.Functions, err = f.readFunctions(); err != nil || f.policy == "" {
+		return o, err
+	}
 	policy, err := os.ReadFile(f.policy)
 	if err != nil {
 		return o, err
 	}
-	if o.Rules, err = plan.ParsePolicy(f.policy, policy); err != nil {
-		return o, err
-	}
-	o.Functions, err = f.readFunctions()
+	o.Rules, err = plan.ParsePolicy(f.policy, policy)
 	return o, err
 }
 
@@ -72,9 +73,17 @@ func (f *casbinFiles) readFunctions() (access.Functions, error) {
 	return functions, err
 }
 
-// compile makes the engine; mistakes in the model get the name of its file.
-func (f *casbinFiles) compile(o plan.Options) (*plan.Engine, error) {
+// manyRules is from how many rules on people are told what takes so long.
+const manyRules = 50_000
+
+// compile makes the engine; mistakes in the model get the name of its file. What
+// takes long is told to people.
+func (f *casbinFiles) compile(o plan.Options, people io.Writer) (*plan.Engine, error) {
+	start := time.Now()
 	e, err := plan.Compile(o)
+	if n := len(o.Rules); n >= manyRules {
+		fmt.Fprintf(people, "%d rules are ready after %s\n", n, rounded(time.Since(start)))
+	}
 	problems := problemsIn(err)
 	for i := range problems {
 		if problems[i].Origin.File == plan.ModelFile {
@@ -98,20 +107,24 @@ v2.135.0 and without looking at every rule.
 
 ` + casbinQuestions + `
 
-An answer is one line of JSON: {"allow":true,"rule":"p, alice, data1, read","line":1},
-or {"allow":false,"error":"..."} where Casbin would give an error too.`,
+An answer is one line of JSON: {"allow":true,"rule":"p, alice, data1, read","line":1}
+with the rule that decides and its line in the policy, if one does, or
+{"allow":false,"error":"..."} where Casbin would give an error too. An error never
+ends the run.`,
 		Example: `  echo '["alice", "data1", "read"]' | bailiwick casbin enforce --model model.conf --policy policy.csv
-  bailiwick casbin enforce --model model.conf --policy policy.csv --functions functions.yaml < questions.jsonl`,
+  bailiwick casbin enforce --model model.conf --policy policy.csv --functions functions.yaml < questions.jsonl
+  echo '["alice", {"Owner": "alice"}, "read"]' | bailiwick casbin enforce --model abac.conf`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, err := files.read()
 			if err != nil {
 				return err
 			}
-			engine, err := files.compile(options)
+			engine, err := files.compile(options, c.err)
 			if err != nil {
 				return err
 			}
+			c.inviteQuestions()
 			out := bufio.NewWriter(c.out)
 			err = eachQuestion(cmd.Context(), c.in, out.Flush, func(_ int, text []byte) error {
 				return writeJSON(out, casbinDecision(engine, options.Rules, text))
@@ -158,7 +171,7 @@ func casbinDecide(e casbinEnforcer, rules []access.Rule, r plan.Request) casbinA
 	a, err := e.Enforce(r.Set, r.Values)
 	var at *plan.EvaluationError
 	if errors.As(err, &at) && at.Rule >= 0 {
-		return casbinAnswer{Error: fmt.Sprintf("evaluate the matcher at line %d: %s", rules[at.Rule].Origin.Line, at.Err)}
+		return casbinAnswer{Error: fmt.Sprintf("evaluate the matcher at %s: %s", rules[at.Rule].Origin, at.Err)}
 	}
 	if err != nil {
 		return casbinAnswer{Error: err.Error()}
@@ -168,6 +181,15 @@ func casbinDecide(e casbinEnforcer, rules []access.Rule, r plan.Request) casbinA
 		answer.Rule, answer.Line = rules[a.Rule].String(), rules[a.Rule].Origin.Line
 	}
 	return answer
+}
+
+// inviteQuestions tells somebody at a terminal why nothing happens.
+func (c *cli) inviteQuestions() {
+	if f, ok := c.in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprintln(c.err, `type questions such as ["alice", "data1", "read"], one a line`)
+		}
+	}
 }
 
 // longestQuestion is how many bytes a line may have.

@@ -19,7 +19,8 @@ func (c *cli) casbinCompareCommand() *cobra.Command {
 		Short: "Put questions to stock Casbin too and say where the answers differ",
 		Long: `Put every question from standard input to us and to stock Casbin v2.135.0, and
 say how long both take. At the first answer that differs, print it and end with
-exit code 1.
+exit code 1. What we refuse to load is not put to stock Casbin, which might never
+come back from it. While it takes long, standard error says how far it is.
 
 ` + casbinQuestions,
 		Example: `  bailiwick casbin compare --model model.conf --policy policy.csv < questions.jsonl
@@ -30,10 +31,11 @@ exit code 1.
 			if err != nil {
 				return err
 			}
-			comparison, err := files.race(options)
+			comparison, err := files.race(options, c.err)
 			if err != nil {
 				return err
 			}
+			c.inviteQuestions()
 			if err := comparison.run(cmd.Context(), c.in); err != nil {
 				return err
 			}
@@ -62,6 +64,8 @@ type casbinComparison struct {
 
 	rules       []access.Rule
 	ours, stock casbinEnforcer
+	people      io.Writer // is told how far it is
+	told        time.Time
 }
 
 // casbinTimes are in nanoseconds in JSON.
@@ -78,16 +82,23 @@ type casbinDifference struct {
 }
 
 // race loads both. What we refuse is not put to stock Casbin, which could hang.
-func (f *casbinFiles) race(o plan.Options) (*casbinComparison, error) {
-	x := &casbinComparison{Rules: len(o.Rules), rules: o.Rules}
+func (f *casbinFiles) race(o plan.Options, people io.Writer) (*casbinComparison, error) {
+	x := &casbinComparison{Rules: len(o.Rules), rules: o.Rules, people: people}
 	start := time.Now()
-	ours, err := f.compile(o)
+	ours, err := f.compile(o, people)
 	if err != nil {
 		return nil, err
 	}
 	x.Ours.Load = time.Since(start)
 	for _, p := range ours.Plans() {
-		x.Plans = append(x.Plans, p.Name+": "+p.Why)
+		set := ""
+		if p.Set != "" {
+			set = "set " + p.Set + ", "
+		}
+		x.Plans = append(x.Plans, set+p.Name+": "+p.Why)
+	}
+	if len(o.Rules) >= manyRules {
+		fmt.Fprintln(people, "stock Casbin is loading them")
 	}
 	start = time.Now()
 	stock, err := plan.NewStock(o)
@@ -95,7 +106,7 @@ func (f *casbinFiles) race(o plan.Options) (*casbinComparison, error) {
 		return nil, err
 	}
 	x.Stock.Load = time.Since(start)
-	x.ours, x.stock = ours, stock
+	x.ours, x.stock, x.told = ours, stock, time.Now()
 	return x, nil
 }
 
@@ -122,6 +133,7 @@ func (x *casbinComparison) question(line int, text string, r plan.Request) {
 	x.Ours.Answer += between.Sub(start)
 	x.Stock.Answer += time.Since(between)
 	x.Questions++
+	x.tell(time.Now())
 	if ours.Error != "" && stock.Error != "" {
 		x.Errors++
 		return
@@ -131,21 +143,36 @@ func (x *casbinComparison) question(line int, text string, r plan.Request) {
 	}
 }
 
+// tell says how far it is, every few seconds.
+func (x *casbinComparison) tell(now time.Time) {
+	const seconds = 5
+	if now.Sub(x.told) < seconds*time.Second {
+		return
+	}
+	x.told = now
+	fmt.Fprintf(x.people, "%s so far: ours %s, stock %s\n", plural(x.Questions, "question", "questions"), rounded(x.Ours.Answer), rounded(x.Stock.Answer))
+}
+
 func (x *casbinComparison) write(w io.Writer) {
 	for _, p := range x.Plans {
 		fmt.Fprintln(w, p)
 	}
 	if d := x.Difference; d != nil {
 		fmt.Fprintf(w, "question %d differs: %s\n  ours   %s\n  stock  %s\n", d.Line, d.Question, d.Ours, d.Stock)
-		return
+	} else {
+		fmt.Fprintf(w, "%s under %s: no difference (%s)\n", plural(x.Questions, "question", "questions"), plural(x.Rules, "rule", "rules"), plural(x.Errors, "error on both sides", "errors on both sides"))
 	}
-	fmt.Fprintf(w, "%s under %s: no difference (%s)\n", plural(x.Questions, "question", "questions"), plural(x.Rules, "rule", "rules"), plural(x.Errors, "error on both sides", "errors on both sides"))
-	for _, side := range []struct {
-		name  string
-		times casbinTimes
-	}{{"ours", x.Ours}, {"stock", x.Stock}} {
-		fmt.Fprintf(w, "  %-6s loaded in %s, a question in %s\n", side.name, rounded(side.times.Load), rounded(side.times.Answer/time.Duration(max(1, x.Questions))))
+	each := time.Duration(max(1, x.Questions))
+	fmt.Fprintf(w, "  ours   loaded in %s, a question in %s\n", rounded(x.Ours.Load), rounded(x.Ours.Answer/each))
+	fmt.Fprintf(w, "  stock  loaded in %s, a question in %s%s\n", rounded(x.Stock.Load), rounded(x.Stock.Answer/each), x.times())
+}
+
+// times says by how much stock Casbin takes longer.
+func (x *casbinComparison) times() string {
+	if x.Ours.Answer <= 0 || x.Stock.Answer < 2*x.Ours.Answer {
+		return ""
 	}
+	return fmt.Sprintf(", %d times as long", x.Stock.Answer/x.Ours.Answer)
 }
 
 // rounded leaves three digits of a time.

@@ -249,7 +249,7 @@ func (c *compiler) check(s *set, tokens []token) string {
 		m := c.world.roles[call.function]
 		switch {
 		case call.function == "eval" && !c.world.eval:
-			return "eval() runs the texts of rules as code and is not allowed here; eval: true among the functions allows it"
+			return "eval() runs the texts of rules as code and is not allowed here; eval: true among the functions, or --eval, allows it"
 		case call.function == "eval" && !isField(s, call):
 			return "eval() must be given a field of a rule, such as eval(p.rule)"
 		case m != nil && m.conditional && len(call.arguments) != 2+b2i(m.domained):
