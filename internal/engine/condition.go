@@ -31,6 +31,7 @@ const (
 
 // Condition is a compiled CEL text. It may be used by many goroutines.
 type Condition struct {
+	text     string
 	program  cel.Program
 	readsNow bool
 }
@@ -72,7 +73,7 @@ func CompileCondition(text string) (*Condition, error) {
 	if err != nil {
 		return nil, access.Invalid("condition", "%s", err)
 	}
-	return &Condition{program: program, readsNow: readsNow(ast)}, nil
+	return &Condition{text: text, program: program, readsNow: readsNow(ast)}, nil
 }
 
 // ReadsNow tells whether the answer depends on the clock.

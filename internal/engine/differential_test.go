@@ -11,19 +11,28 @@ import (
 	"github.com/bailiwick/bailiwick/internal/engine/oracle"
 )
 
-// difference asks both and tells in words where they differ, or gives "".
+// difference asks both and tells in words where they differ, or gives "". Ours is
+// asked three times: at first by all that the subject holds, then by a table of it.
 func difference(s *engine.Snapshot, o *oracle.Oracle, r *access.Request, now time.Time) string {
 	want, err := o.Decide(r, now)
 	if err != nil {
 		return "the oracle failed: " + err.Error()
 	}
-	got, err := s.Decide(r, now)
-	if err != nil {
-		return "the engine failed: " + err.Error()
-	}
-	got.ValidUntil = time.Time{} // the oracle does not say
-	if say(got) != say(want) {
-		return fmt.Sprintf("%s asks %v on %s at %q\n   ours: %s\n  stock: %s", r.Subject, r.Actions, r.Section, r.Scope, say(got), say(want))
+	var first access.Decision
+	for _, how := range []string{"asked first", "by a new table", "by the table"} {
+		got, err := s.Decide(r, now)
+		if err != nil {
+			return "the engine failed: " + err.Error()
+		}
+		if how == "asked first" {
+			first = got
+		}
+		if say(got) != say(want) {
+			return fmt.Sprintf("%s, %s asks %v on %s at %q\n   ours: %s\n  stock: %s", how, r.Subject, r.Actions, r.Section, r.Scope, say(got), say(want))
+		}
+		if !got.ValidUntil.Equal(first.ValidUntil) { // the oracle does not say
+			return fmt.Sprintf("%s, %s asks %v on %s at %q: until %s, and %s before", how, r.Subject, r.Actions, r.Section, r.Scope, got.ValidUntil, first.ValidUntil)
+		}
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -9,13 +10,18 @@ import (
 
 // Explain answers a question like Decide and says what led to the answer.
 func (s *Snapshot) Explain(r *access.Request, now time.Time) (access.Explanation, error) {
+	return s.explain(r, now, nil)
+}
+
+func (s *Snapshot) explain(r *access.Request, now time.Time, given *subject) (access.Explanation, error) {
 	if s.foreign != nil {
 		return s.foreign.explain(s, r, now)
 	}
 	sc := s.scratch()
 	defer sc.end()
-	if err := sc.begin(r, now); err != nil {
-		return access.Explanation{Decision: s.malformed()}, err
+	sc.quiet, sc.explaining = true, true
+	if err := sc.begin(r, now, given); err != nil {
+		return access.Explanation{Decision: s.refused(err)}, err
 	}
 	var e access.Explanation
 	for _, a := range sc.request.Actions {
@@ -39,10 +45,9 @@ func (sc *scratch) explain(a access.Action) (access.Decision, access.Explanation
 	until := sc.until // what explaining looks at beyond the decision does not bound it
 	switch d.Reason {
 	case access.ReasonSuperuser:
-		sc.close(sc.scopeChain.of(everywhere))
-		part.Path = sc.pathTo(sc.superuser)
+		part.Path = sc.pathToSuperuser()
 	case access.ReasonDeniedBy, access.ReasonGrantedBy:
-		part.Path, part.Losing = sc.ask(0, section, a).reasons(d.Rule)
+		part.Path, part.Losing = sc.ask(0, section, a).reasons()
 	case access.ReasonNoGrant, access.ReasonPrerequisiteMissing:
 		part.Nearest, part.NearestTo = sc.nearest(section, a)
 	default: // another gate decided; its detail says all
@@ -51,30 +56,25 @@ func (sc *scratch) explain(a access.Action) (access.Decision, access.Explanation
 	return d, part
 }
 
-// reasons gives the links that lead to the deciding rule's grantee, and all
-// other rules that match, in policy order.
-func (q *question) reasons(decided *access.Rule) (path, losing []access.Rule) {
-	var all []uint32
-	q.collect, q.closed = &all, false
-	q.Verdict()
-	q.collect = nil
-	slices.Sort(all)
-	for _, line := range all {
-		if &q.lines[line] != decided {
-			losing = append(losing, q.lines[line])
-		}
-	}
-	kind, id, _ := access.ParseName(decided.Values[0])
-	return q.pathTo(q.names.id(access.Subject{Kind: kind, ID: id})), losing
+// pathToSuperuser gives the links that hold everywhere and lead to the reserved role.
+func (sc *scratch) pathToSuperuser() []access.Rule {
+	var until time.Time
+	sc.follow(sc.scopeChain.of(everywhere), &until)
+	sc.closed = false // nodes are now those of another scope
+	return sc.pathTo(sc.superuser)
 }
 
-// pathTo gives the shortest chain of links from the subject to a name.
-func (sc *scratch) pathTo(name uint32) []access.Rule {
-	var path []access.Rule
-	at := slices.IndexFunc(sc.nodes, func(n node) bool { return n.name == name })
-	for ; at > 0; at = sc.nodes[at].from {
-		path = append(path, sc.lines[sc.nodes[at].via.line])
+// reasons gives the links that lead to the deciding rule's grantee, and all
+// other rules that match, in policy order.
+func (q *question) reasons() (path, losing []access.Rule) {
+	q.close()
+	q.match()
+	won := q.settle()
+	owner, place := won.owner, won.place
+	all := slices.DeleteFunc(slices.Clone(q.spots), func(s spot) bool { return s.place == place || !q.stands(&s) })
+	slices.SortFunc(all, func(a, b spot) int { return cmp.Compare(a.place, b.place) })
+	for _, s := range all {
+		losing = append(losing, q.ruleOf(s.owner, s.held, int(s.nth)))
 	}
-	slices.Reverse(path)
-	return path
+	return q.pathTo(owner), losing
 }

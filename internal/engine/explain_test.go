@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -134,7 +135,7 @@ func TestExplain_random(t *testing.T) {
 			r := m.request()
 			r.Actions = r.Actions[:1]
 			d, x := decide(t, s, r), explain(t, s, r)
-			if x.Decision != d {
+			if !reflect.DeepEqual(x.Decision, d) {
 				t.Fatalf("seed %d: explained %+v, decided %+v", seed, x.Decision, d)
 			}
 			part := x.Parts[0]

@@ -13,17 +13,21 @@ func (s *Snapshot) Candidates(r access.Request) ([]access.Subject, error) {
 	r.Subject = access.Anonymous
 	sc := s.scratch()
 	defer sc.end()
-	if err := sc.begin(&r, noTime); err != nil {
+	if err := sc.begin(&r, noTime, nil); err != nil {
 		return nil, err
 	}
-	marked, err := sc.candidates(&patience{ctx: context.Background()})
-	var all []access.Subject
-	for _, name := range s.subjectOrder() {
-		if marked[name] {
-			all = append(all, s.names.names[name])
-		}
+	h := hunt{scratch: sc, request: &r, patience: patience{ctx: context.Background()}}
+	if err := h.candidates(); err != nil {
+		return nil, err
 	}
-	return all, err
+	var all []access.Subject
+	s.subjects.behind(access.Subject{}, func(p *subject) bool {
+		if h.candidate(p) {
+			all = append(all, p.subject())
+		}
+		return true
+	})
+	return all, nil
 }
 
 var noTime time.Time
@@ -32,14 +36,14 @@ var noTime time.Time
 // stay as they are.
 var SearchMutations = map[string]func(*Snapshot){
 	"members forgotten": func(s *Snapshot) {
-		m := s.reverse()
+		m := membersOf(s.holders)
 		for i := range m.entries {
 			m.entries[i] = 0
 		}
-		s.members = func() runs[uint32] { return m }
+		s.graph.members = func() runs[uint32] { return m }
 	},
 	"grants above forgotten": func(s *Snapshot) {
-		g := s.grantsBySection()
+		g := grantsOf(s.holders, s.sections.len())
 		r := runs[granted]{starts: slices.Clone(g.starts)}
 		clear(r.starts)
 		root := s.sections.id("T")
@@ -49,15 +53,6 @@ var SearchMutations = map[string]func(*Snapshot){
 				r.starts[i] = number(len(r.entries))
 			}
 		}
-		s.grants = func() runs[granted] { return r }
-	},
-	"order lost": func(s *Snapshot) {
-		all := s.sortedSubjects()
-		slices.Reverse(all)
-		s.subjectOrder = func() []uint32 { return all }
-	},
-	"somebody forgotten": func(s *Snapshot) {
-		all := s.sortedSubjects()
-		s.subjectOrder = func() []uint32 { return all[:len(all)-1] }
+		s.graph.grants = func() runs[granted] { return r }
 	},
 }

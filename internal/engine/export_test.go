@@ -1,33 +1,24 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
-// CompileWith compiles with options, as Engine.Prepare does.
-func CompileWith(f access.Facts, o Options) (*Snapshot, error) { return compile(f, o) }
-
 // Mutations break one rule each of a compiled snapshot, as a wrong engine would.
 // The comparison with stock Casbin must notice every one of them.
 var Mutations = map[string]func(*Snapshot){
-	"heredity ignored": func(s *Snapshot) {
-		for i := range s.rules.entries {
-			s.rules.entries[i].rights |= access.Inherit
-		}
-	},
-	"heredity refused": func(s *Snapshot) {
-		for i := range s.rules.entries {
-			s.rules.entries[i].rights &^= access.Inherit
-		}
-	},
+	"heredity ignored": func(s *Snapshot) { s.eachRule(func(r *rule) { r.act |= act(access.Inherit) }) },
+	"heredity refused": func(s *Snapshot) { s.eachRule(func(r *rule) { r.act &^= act(access.Inherit) }) },
 	"sections compared as strings": func(s *Snapshot) {
 		var of, entries []uint32
-		for id, name := range s.sections.names {
-			for above, n := range s.sections.names {
-				if above > 0 && id > 0 && (strings.HasPrefix(string(name), string(n)) || n == allSections) {
-					of, entries = append(of, uint32(id)), append(entries, uint32(above))
+		for id := uint32(1); id < s.sections.len(); id++ {
+			for above := uint32(1); above < s.sections.len(); above++ {
+				name, n := s.sections.name(id), s.sections.name(above)
+				if strings.HasPrefix(string(name), string(n)) || n == allSections {
+					of, entries = append(of, id), append(entries, above)
 				}
 			}
 		}
@@ -35,16 +26,8 @@ var Mutations = map[string]func(*Snapshot){
 	},
 	"denials ignored":                      func(s *Snapshot) { s.combining = access.AllowOverrides },
 	"denials heeded where permissions win": func(s *Snapshot) { s.combining = access.DenyOverrides },
-	"scopes of rules ignored": func(s *Snapshot) {
-		for i := range s.rules.entries {
-			s.rules.entries[i].scope = everywhere
-		}
-	},
-	"scopes of links ignored": func(s *Snapshot) {
-		for i := range s.links.entries {
-			s.links.entries[i].scope = everywhere
-		}
-	},
+	"scopes of rules ignored":              func(s *Snapshot) { s.eachRule(func(r *rule) { r.scope = everywhere }) },
+	"scopes of links ignored":              func(s *Snapshot) { s.eachLink(func(l *link) { l.scope = everywhere }) },
 	"scopes do not hold below": func(s *Snapshot) {
 		for id := range s.scopes.len() {
 			chain := s.scopeChain.of(id)
@@ -55,69 +38,110 @@ var Mutations = map[string]func(*Snapshot){
 	},
 	"links followed too far": func(s *Snapshot) { s.shortcuts() },
 	"links followed not far enough": func(s *Snapshot) {
-		for i := range s.links.entries {
-			l := &s.links.entries[i]
-			if s.names.names[l.to].ID == "deep10" {
+		s.eachLink(func(l *link) {
+			if s.names.name(l.to) == "r:deep10" {
 				l.to = s.superuser // somewhere else than where it leads
 			}
-		}
+		})
 	},
 	"superusers heed denials": func(s *Snapshot) { s.superuser = 0 },
-	"validity ignored":        func(s *Snapshot) { clear(s.validity) },
+	"validity ignored": func(s *Snapshot) {
+		s.eachHeld(func(h *held) {
+			for _, g := range h.extras().gates {
+				g.validity = access.Validity{}
+			}
+		})
+	},
 	"conditions ignored": func(s *Snapshot) {
-		for i := range s.rules.entries {
-			s.rules.entries[i].condition = 0
-		}
+		s.eachHeld(func(h *held) {
+			for _, g := range h.extras().gates {
+				g.condition = nil
+			}
+		})
 	},
 	"declared actions mixed up": func(s *Snapshot) {
-		for i := range s.rules.entries {
-			if r := &s.rules.entries[i]; r.action != 0 {
-				r.action = anyAction
+		s.eachRule(func(r *rule) {
+			if r.act.action() != 0 {
+				r.act |= anyAction
 			}
-		}
+		})
 	},
 	"any seat will do":           func(s *Snapshot) { s.eachAccount(func(a *account) { a.person = false }) },
 	"switched-off applications":  func(s *Snapshot) { s.eachAccount(func(a *account) { a.off = nil }) },
 	"accounts of every state":    func(s *Snapshot) { s.eachAccount(func(a *account) { a.status = access.UserActive }) },
 	"request beats what is kept": func(s *Snapshot) { s.eachAccount(func(a *account) { a.attributes = nil }) },
-	"templates are groups too":   func(s *Snapshot) { clear(s.template) },
+	"templates are groups too": func(s *Snapshot) {
+		for id := range s.holders.n {
+			s.holders.at(id).template = false
+		}
+	},
 	"prerequisites forgotten": func(s *Snapshot) {
 		for i := range s.catalogue {
 			s.catalogue[i].prerequisites = nil
 		}
 	},
 	"order of rules lost": func(s *Snapshot) {
-		for i := range s.rules.entries {
-			r := &s.rules.entries[i]
-			r.line = uint32(len(s.lines)-1) - r.line
-		}
-		for i, j := 0, len(s.lines)-1; i < j; i, j = i+1, j-1 {
-			s.lines[i], s.lines[j] = s.lines[j], s.lines[i]
-		}
+		s.eachHeld(func(h *held) {
+			for i := range h.rules() {
+				h.more.places[i] = -h.more.places[i]
+			}
+		})
 	},
 }
 
-func (s *Snapshot) eachAccount(edit func(*account)) {
-	for i := range s.accounts {
-		edit(&s.accounts[i])
+func (s *Snapshot) eachHeld(edit func(*held)) {
+	edit(&s.anonymous.held)
+	for id := range s.holders.n {
+		edit(&s.holders.at(id).held)
 	}
+	s.subjects.behind(access.Subject{}, func(p *subject) bool {
+		edit(&p.held)
+		return true
+	})
+}
+
+func (s *Snapshot) eachRule(edit func(*rule)) {
+	s.eachHeld(func(h *held) {
+		for i := range h.rules() {
+			edit(&h.rules()[i])
+		}
+	})
+}
+
+func (s *Snapshot) eachLink(edit func(*link)) {
+	s.eachHeld(func(h *held) {
+		for i := range h.links {
+			edit(&h.links[i])
+		}
+	})
+}
+
+// eachAccount gives everybody an account of his own, to be changed.
+func (s *Snapshot) eachAccount(edit func(*account)) {
+	s.subjects.behind(access.Subject{}, func(p *subject) bool {
+		if p.account != nil {
+			own := *p.account
+			p.account = &own
+			edit(p.account)
+		}
+		return true
+	})
 }
 
 // shortcuts adds a link for every two that follow one another, which doubles how
 // far they are followed.
 func (s *Snapshot) shortcuts() {
-	var of []uint32
-	var entries []link
-	for name := range s.names.len() {
-		for _, l := range s.links.of(name) {
-			of, entries = append(of, name), append(entries, l)
-			if !strings.HasPrefix(s.names.names[l.to].ID, "deep") {
+	s.eachHeld(func(h *held) {
+		var lines loose
+		lines.take(h)
+		for _, l := range slices.Clone(lines.links) {
+			if !strings.HasPrefix(s.names.name(l.to), "r:deep") {
 				continue
 			}
-			for _, next := range s.links.of(l.to) {
-				of, entries = append(of, name), append(entries, next)
-			}
+			var next loose
+			next.take(&s.holder(l.to).held)
+			lines.links = append(lines.links, next.links...)
 		}
-	}
-	s.links = newRuns(s.names.len(), of, entries)
+		*h = lines.pack(&room{})
+	})
 }

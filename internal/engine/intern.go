@@ -1,33 +1,83 @@
 package engine
 
-// table numbers the names of one sort, from 1 on; 0 means "no such name". It is
-// filled while a snapshot is compiled and only read afterwards: a request with
-// an unknown name leaves no trace in it.
-type table[K comparable] struct {
+import "maps"
+
+// register numbers the names of one sort, from 1 on; 0 means "no such name". A name
+// keeps its number through all snapshots that were advanced from one another.
+// Only compiling and advancing add names: a request with an unknown name leaves
+// no trace.
+type register[K comparable] struct {
 	ids   map[K]uint32
-	names []K // names[id]
+	later map[K]uint32 // names added since ids was made; nil while that is going on
+	names pages[K]     // by number
+	draft *draft[K]    // of names, while some are being added
 }
 
-func newTable[K comparable]() table[K] {
-	return table[K]{ids: map[K]uint32{}, names: make([]K, 1)}
+// maxLater is how many names are kept beside the others: they are copied with
+// each new one, the others only now and then.
+const maxLater = 256
+
+func newRegister[K comparable]() register[K] {
+	r := register[K]{ids: map[K]uint32{}, draft: pages[K]{}.draft()}
+	r.draft.n = 1
+	return r
 }
 
 // add gives the number of a name and numbers it if it is new.
-func (t *table[K]) add(name K) uint32 {
-	if id, ok := t.ids[name]; ok {
+func (r *register[K]) add(name K) uint32 {
+	if id := r.id(name); id != 0 {
 		return id
 	}
-	id := t.len()
-	t.ids[name] = id
-	t.names = append(t.names, name)
+	if r.draft == nil {
+		r.thaw()
+	}
+	id := max(r.draft.n, 1)
+	*r.draft.edit(id) = name
+	r.names = r.draft.pages
+	if r.later == nil {
+		r.ids[name] = id
+	} else {
+		r.later[name] = id
+	}
 	return id
 }
 
+// thaw makes copies of what adding a name changes.
+func (r *register[K]) thaw() {
+	r.draft = r.names.draft()
+	if len(r.later) < maxLater {
+		later := make(map[K]uint32, len(r.later)+1)
+		maps.Copy(later, r.later)
+		r.later = later
+		return
+	}
+	ids := maps.Clone(r.ids)
+	maps.Copy(ids, r.later)
+	r.ids, r.later = ids, map[K]uint32{}
+}
+
+// freeze ends the adding of names.
+func (r *register[K]) freeze() { r.draft = nil }
+
 // id gives the number of a name, or 0.
-func (t *table[K]) id(name K) uint32 { return t.ids[name] }
+func (r *register[K]) id(name K) uint32 {
+	id, ok := r.ids[name]
+	if !ok && len(r.later) > 0 {
+		id = r.later[name]
+	}
+	return id
+}
+
+// name gives the name of a number; that of 0 is blank.
+func (r *register[K]) name(id uint32) (name K) {
+	if at := r.names.at(id); at != nil {
+		name = *at
+	}
+	return name
+}
 
 // len is one more than the highest number.
-func (t *table[K]) len() uint32 { return number(len(t.names)) }
+func (r *register[K]) len() uint32 { return max(r.names.n, 1) }
 
 // number turns a length into the number of what comes next. Four thousand
 // million names or rules do not fit in memory, let alone in a number.
@@ -59,6 +109,10 @@ func newRuns[T any](owners uint32, of []uint32, entries []T) runs[T] {
 	return r
 }
 
+// of gives the run of a number; nothing for numbers that are newer than the runs.
 func (r *runs[T]) of(owner uint32) []T {
+	if int(owner)+1 >= len(r.starts) {
+		return nil
+	}
 	return r.entries[r.starts[owner]:r.starts[owner+1]]
 }

@@ -29,11 +29,9 @@ func (sc *scratch) nearest(section uint32, a access.Action) ([]access.Grant, []s
 		return nil, nil
 	}
 	lack := supposed{section: sc.lack.section, action: sc.lack.action}
-	sc.closed = false
-	sc.lack.Verdict() // makes nodes those of the request's scope again
 	names := make([]uint32, 0, len(sc.nodes))
 	for _, n := range sc.nodes {
-		if n.name != sc.superuser {
+		if n.name != sc.superuser || n.name == 0 {
 			names = append(names, n.name)
 		}
 	}
@@ -43,23 +41,20 @@ func (sc *scratch) nearest(section uint32, a access.Action) ([]access.Grant, []s
 		defer func() { sc.extra = nil }()
 		return !access.Judge(sc.ask(0, section, a)).Allowed
 	})
-	holders := make(map[uint32]int, len(names))
-	for _, name := range names {
-		holders[name] = sc.countHolders(name)
-	}
-	slices.SortStableFunc(names, func(a, b uint32) int { return cmp.Compare(holders[a], holders[b]) })
+	reach := sc.countHolders(names)
+	slices.SortStableFunc(names, func(a, b uint32) int { return cmp.Compare(reach[a], reach[b]) })
 	grants, to := make([]access.Grant, len(names)), make([]string, len(names))
 	for i, name := range names {
 		grants[i] = sc.grant(lack)
-		to[i] = sc.names.names[name].Rule()
+		to[i] = sc.nameOf(name)
 	}
 	return grants, to
 }
 
 func (sc *scratch) grant(of supposed) access.Grant {
 	g := access.Grant{
-		Section: sc.sections.names[of.section], Rights: of.action.Right(),
-		Scope: sc.scopes.names[sc.scope], Effect: access.Allow,
+		Section: sc.sections.name(of.section), Rights: of.action.Right(),
+		Scope: sc.scopes.name(sc.scope), Effect: access.Allow,
 	}
 	if g.Rights == 0 {
 		g.Actions = []string{string(of.action)}
@@ -67,22 +62,33 @@ func (sc *scratch) grant(of supposed) access.Grant {
 	return g
 }
 
-// countHolders counts the accounts that links of any scope and time lead from
-// to a name, itself included.
-func (sc *scratch) countHolders(name uint32) int {
-	members := sc.members()
-	seen := map[uint32]bool{name: true}
-	count := 0
-	for queue := []uint32{name}; len(queue) > 0; queue = queue[1:] {
-		if sc.accountOf[queue[0]] != 0 {
-			count++
+// countHolders counts, for each name, the accounts that links of any scope and
+// time lead from to it, the subject itself being one. Where users are fetched
+// nobody knows how many there are: groups and roles are counted instead.
+func (sc *scratch) countHolders(names []uint32) map[uint32]int {
+	reach := make(map[uint32]int, len(names))
+	for _, name := range names {
+		if name == 0 || name&stranger != 0 {
+			reach[name] = 1
+			continue
 		}
-		for _, m := range members.of(queue[0]) {
-			if !seen[m] {
-				seen[m] = true
-				queue = append(queue, m)
+		below := sc.graph.below(name)
+		if sc.fetched {
+			reach[name] = 1 + len(below)
+		}
+		count := func(p *subject) bool {
+			if p.account != nil && p.reaches(below) {
+				reach[name]++
 			}
+			return true
 		}
+		count(sc.anonymous)
+		sc.subjects.behind(access.Subject{}, count)
 	}
-	return count
+	return reach
+}
+
+// reaches tells whether a link of the subject leads to one of these holders.
+func (p *subject) reaches(holders map[uint32]bool) bool {
+	return slices.ContainsFunc(p.links, func(l link) bool { return holders[l.to] })
 }

@@ -42,14 +42,14 @@ func (p Pinned) Revision() access.Revision { return p.snapshot.revision }
 func (p Pinned) Stamp(subject access.Subject) access.Stamp { return p.snapshot.stamp(subject) }
 
 func (s *Snapshot) stamp(subject access.Subject) access.Stamp {
-	stamp := access.Stamp{Tenant: s.tenant, Epoch: s.facts.Epoch, Policy: s.facts.Policy, Engine: nativeVersion}
+	stamp := access.Stamp{Tenant: s.tenant, Epoch: s.epoch, Policy: s.policy, Engine: nativeVersion}
 	if s.foreign != nil {
 		// A user's own lines may bear upon others there.
 		stamp.Policy, stamp.Engine = s.revision, s.foreignVersion()
 		return stamp
 	}
 	if subject.Kind == access.KindUser && subject != access.Anonymous {
-		stamp.Subject = s.facts.Stripes[access.StripeOf(subject.ID)]
+		stamp.Subject = s.stripeOf(access.StripeOf(subject.ID)).revision
 	}
 	return stamp
 }
@@ -61,20 +61,25 @@ func (s *Snapshot) foreignVersion() string {
 
 // Warm tells whether the question can be answered without asking the store and
 // without interpreting rules.
-func (p Pinned) Warm(*access.Request) bool {
+func (p Pinned) Warm(r *access.Request) bool {
 	s := p.snapshot
-	return s.foreign == nil || s.foreign.plans[0].Name == "native"
+	if s.foreign != nil {
+		return s.foreign.plans[0].Name == "native"
+	}
+	who := subjectOf(r)
+	return !s.absent(who) || s.recall(who.ID) != nil
 }
 
-// Decide answers one question, like Engine.Decide.
+// Decide answers one question, like Engine.Decide. An answer of another revision
+// than that of p was given because the store knows more of the subject than p.
 func (p Pinned) Decide(ctx context.Context, r *access.Request) (access.Decision, error) {
 	if err := waiting(ctx); err != nil {
 		return access.Decision{}, err
 	}
-	return p.snapshot.Decide(r, p.engine.options.Clock())
+	return p.engine.decide(ctx, p.snapshot, r)
 }
 
-// DecideAll answers many, like Engine.DecideAll.
+// DecideAll answers many by one revision, like Engine.DecideAll.
 func (p Pinned) DecideAll(ctx context.Context, rs []access.Request) ([]access.Decision, error) {
-	return p.snapshot.decideAll(ctx, rs, p.engine.options.Clock())
+	return p.engine.decideAll(ctx, p.snapshot, rs)
 }

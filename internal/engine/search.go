@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -19,9 +18,13 @@ import (
 // malformed is an error of kind access.ErrInvalid. A search that cannot be
 // finished before ctx ends is an error of kind access.ErrUnavailable.
 func (s *Snapshot) Actions(ctx context.Context, r *access.Request, now time.Time) (access.Menu, error) {
+	return s.actionsOf(ctx, r, now, nil)
+}
+
+func (s *Snapshot) actionsOf(ctx context.Context, r *access.Request, now time.Time, given *subject) (access.Menu, error) {
 	sought := *r
 	sought.Actions = anyActions
-	return s.menu(ctx, &sought, now, func(sc *scratch, found *finding) error {
+	return s.menu(ctx, &sought, now, given, func(sc *scratch, found *finding) error {
 		return found.in(sc.sections.id(sought.Section), nil)
 	})
 }
@@ -30,12 +33,16 @@ func (s *Snapshot) Actions(ctx context.Context, r *access.Request, now time.Time
 // actions; without actions, everything that the subject may do anywhere. The
 // request's section is not looked at. Errors are those of Actions.
 func (s *Snapshot) Sections(ctx context.Context, r *access.Request, now time.Time) (access.Menu, error) {
+	return s.sectionsOf(ctx, r, now, nil)
+}
+
+func (s *Snapshot) sectionsOf(ctx context.Context, r *access.Request, now time.Time, given *subject) (access.Menu, error) {
 	sought := *r
 	sought.Section = anySection
 	if len(r.Actions) == 0 {
 		sought.Actions = anyActions
 	}
-	return s.menu(ctx, &sought, now, func(_ *scratch, found *finding) error {
+	return s.menu(ctx, &sought, now, given, func(_ *scratch, found *finding) error {
 		for _, section := range s.menuOrder() {
 			if err := found.in(section, r.Actions); err != nil {
 				return err
@@ -51,15 +58,16 @@ var anyActions = []access.Action{"show"}
 
 const anySection access.Section = "any"
 
-func (s *Snapshot) menu(ctx context.Context, r *access.Request, now time.Time, search func(*scratch, *finding) error) (access.Menu, error) {
+func (s *Snapshot) menu(ctx context.Context, r *access.Request, now time.Time, given *subject, search func(*scratch, *finding) error) (access.Menu, error) {
 	if err := s.searchable(r); err != nil {
 		return access.Menu{}, err
 	}
 	sc := s.scratch()
 	defer sc.end()
-	if err := sc.begin(r, now); err != nil {
+	if err := sc.begin(r, now, given); err != nil {
 		return access.Menu{}, err
 	}
+	sc.many = true
 	found := finding{scratch: sc, patience: patience{ctx: ctx}}
 	if err := search(sc, &found); err != nil {
 		return access.Menu{}, err
@@ -94,14 +102,14 @@ func (f *finding) in(section uint32, wanted []access.Action) error {
 	if err != nil || len(allowed) == 0 {
 		return err
 	}
-	f.sections = append(f.sections, access.Allowed{Section: f.scratch.sections.names[section], Actions: allowed})
+	f.sections = append(f.sections, access.Allowed{Section: f.scratch.sections.name(section), Actions: allowed})
 	return nil
 }
 
 // allowed gives the actions that are allowed in a section. Where all of the
 // wanted ones must be, it ends at the first that is not.
 func (f *finding) allowed(section uint32, wanted []access.Action) ([]access.Action, error) {
-	if !f.catalogue[section].declared {
+	if !f.scratch.Snapshot.section(section).declared {
 		return nil, nil
 	}
 	every := wanted
@@ -127,8 +135,8 @@ func (f *finding) allowed(section uint32, wanted []access.Action) ([]access.Acti
 // ones, then those it declares, by name.
 func (s *Snapshot) verbs(section uint32) []access.Action {
 	all := slices.Clone(standardActions)
-	for _, a := range s.catalogue[section].actions {
-		all = append(all, access.Action(s.actions.names[a]))
+	for _, a := range s.section(section).actions {
+		all = append(all, access.Action(s.actions.name(a)))
 	}
 	slices.Sort(all[len(standardActions):])
 	return slices.Compact(all)
@@ -142,25 +150,16 @@ var standardActions = func() []access.Action {
 	return all
 }()
 
-// sortedSections gives the numbers of all declared sections in the order of
-// their names.
-func (s *Snapshot) sortedSections() []uint32 {
-	var all []uint32
-	for id := range number(len(s.catalogue)) {
-		if s.catalogue[id].declared {
-			all = append(all, id)
-		}
-	}
-	slices.SortFunc(all, func(a, b uint32) int {
-		return strings.Compare(string(s.sections.names[a]), string(s.sections.names[b]))
-	})
-	return all
-}
-
 // Subjects finds who may do what a request asks, whatever its subject is: the
 // users, applications and anonymous, in the order of access.CompareSubjects,
 // behind After and at most Most of them. Errors are those of Actions.
 func (s *Snapshot) Subjects(ctx context.Context, search *access.SubjectSearch, now time.Time) (access.Holders, error) {
+	return s.subjectsOf(ctx, search, now, nil)
+}
+
+// subjectsOf goes through the subjects that are at hand, and then through those
+// that users gives, if it is given.
+func (s *Snapshot) subjectsOf(ctx context.Context, search *access.SubjectSearch, now time.Time, users userPages) (access.Holders, error) {
 	r := search.Request
 	if err := s.searchable(&r); err != nil {
 		return access.Holders{}, err
@@ -171,124 +170,117 @@ func (s *Snapshot) Subjects(ctx context.Context, search *access.SubjectSearch, n
 	r.Subject = access.Anonymous
 	sc := s.scratch()
 	defer sc.end()
-	if err := sc.begin(&r, now); err != nil {
+	sc.quiet = true
+	if err := sc.begin(&r, now, nil); err != nil {
 		return access.Holders{}, err
 	}
-	found := access.Holders{Revision: s.revision}
-	p := patience{ctx: ctx}
-	candidates, err := sc.candidates(&p)
-	if err != nil {
+	h := hunt{scratch: sc, search: search, request: &r, patience: patience{ctx: ctx}}
+	if err := h.run(users); err != nil {
 		return access.Holders{}, err
 	}
-	for _, name := range s.behind(search.After) {
-		if !candidates[name] || search.Type != "" && search.Type != s.names.names[name].Type() {
-			continue
-		}
-		if err := p.ready(); err != nil {
-			return access.Holders{}, err
-		}
-		if sc.turn(&r, name); !sc.decide().Allowed {
-			continue
-		}
-		if found.More = len(found.Subjects) == search.Most; found.More {
-			break
-		}
-		found.Subjects = append(found.Subjects, s.names.names[name])
-	}
-	found.ValidUntil = sc.until
-	return found, nil
+	h.found.Revision, h.found.ValidUntil = s.revision, sc.until
+	return h.found, nil
 }
 
-// turn puts another subject into the place of the one that was asked about.
-func (sc *scratch) turn(r *access.Request, name uint32) {
-	r.Subject = sc.names.names[name]
-	sc.subject, sc.account = name, sc.accountOf[name]
-	sc.closed, sc.values = false, nil
+// hunt is a search for subjects.
+type hunt struct {
+	*scratch
+	patience
+	search  *access.SubjectSearch
+	request *access.Request
+	fitting map[uint32]bool // holders from which links lead to a grant that fits
+	found   access.Holders
+	err     error
 }
 
-// behind gives the subjects that come after one in the order of searches.
-func (s *Snapshot) behind(after access.Subject) []uint32 {
-	all := s.subjectOrder()
-	if after == (access.Subject{}) {
-		return all
+func (h *hunt) run(users userPages) error {
+	if err := h.candidates(); err != nil {
+		return err
 	}
-	at, found := slices.BinarySearchFunc(all, after, func(name uint32, to access.Subject) int {
-		return access.CompareSubjects(s.names.names[name], to)
+	if after := h.search.After; after == (access.Subject{}) || access.CompareSubjects(after, access.Anonymous) < 0 {
+		if !h.try(h.anonymous) {
+			return h.err
+		}
+	}
+	done := false
+	h.subjects.behind(h.search.After, func(p *subject) bool {
+		done = !h.try(p)
+		return !done
 	})
-	if found {
-		at++
+	if done || h.err != nil || users == nil || h.search.Type != "" && h.search.Type != access.TypeUser {
+		return h.err
 	}
-	return all[at:]
+	return users(h.search.After, h.try)
 }
 
-// sortedSubjects gives the numbers of all subjects in the order of searches.
-func (s *Snapshot) sortedSubjects() []uint32 {
-	var all []uint32
-	for name := range s.names.len() {
-		if s.accountOf[name] != 0 {
-			all = append(all, name)
-		}
+// try asks about one subject, and tells whether more are wanted.
+func (h *hunt) try(p *subject) bool {
+	who := p.subject()
+	if p.account == nil || h.search.Type != "" && h.search.Type != who.Type() || !h.candidate(p) {
+		return true
 	}
-	slices.SortFunc(all, func(a, b uint32) int {
-		return access.CompareSubjects(s.names.names[a], s.names.names[b])
-	})
-	return all
+	if h.err = h.ready(); h.err != nil {
+		return false
+	}
+	h.request.Subject, h.scratch.person = who, p
+	h.closed, h.grouped, h.values = false, false, nil
+	if !h.decide().Allowed {
+		return true
+	}
+	if h.found.More = len(h.found.Subjects) == h.search.Most; h.found.More {
+		return false
+	}
+	h.found.Subjects = append(h.found.Subjects, who)
+	return true
 }
 
-// candidates marks every name from which links of any scope and time lead to a
+// candidates marks every holder from which links of any scope and time lead to a
 // grant that fits the question's first action, or to the superuser's role.
-// Nobody else can be allowed it, now or at any later moment of this revision.
-func (sc *scratch) candidates(p *patience) ([]bool, error) {
-	marked := make([]bool, sc.names.len())
-	var queue []uint32
-	mark := func(name uint32) {
-		if !marked[name] {
-			marked[name] = true
-			queue = append(queue, name)
-		}
+// Nobody else can be allowed it, now or at any later moment of this revision,
+// except by rules of his own.
+func (h *hunt) candidates() error {
+	var fit []uint32
+	if h.superuser != 0 {
+		fit = append(fit, h.superuser)
 	}
-	mark(sc.superuser) // number 0 has no members
-	q := sc.ask(0, sc.sections.id(sc.request.Section), sc.request.Actions[0])
-	for _, section := range sc.sectionChain.of(q.section) {
-		grants := sc.grants()
+	q := h.first()
+	grants := h.graph.grants()
+	for _, section := range h.sectionChain.of(q.section) {
 		for _, g := range grants.of(section) {
-			if err := p.step(); err != nil {
-				return nil, err
+			if err := h.patience.step(); err != nil {
+				return err
 			}
-			if r := &sc.rules.entries[g.rule]; q.covers(r) && onPath(sc.path, r.scope) {
-				mark(g.to)
+			if q.fits(&h.holder(g.to).rules()[g.nth]) {
+				fit = append(fit, g.to)
 			}
 		}
 	}
-	members := sc.members()
-	for ; len(queue) > 0; queue = queue[1:] {
-		for _, m := range members.of(queue[0]) {
-			if err := p.step(); err != nil {
-				return nil, err
-			}
-			mark(m)
-		}
-	}
-	return marked, nil
+	h.fitting = h.graph.below(fit...)
+	return h.look()
 }
 
-// granted is one rule that allows something, and to whom.
-type granted struct{ to, rule uint32 }
+func (h *hunt) first() *question {
+	return h.ask(0, h.sections.id(h.scratch.request.Section), h.scratch.request.Actions[0])
+}
 
-// grantsBySection finds the rules that allow something by the section they
-// stand on.
-func (s *Snapshot) grantsBySection() runs[granted] {
-	var of []uint32
-	var entries []granted
-	for to := range s.names.len() {
-		first := s.rules.starts[to]
-		for i, r := range s.rules.of(to) {
-			if !r.deny {
-				of, entries = append(of, r.section), append(entries, granted{to: to, rule: first + number(i)})
-			}
+// candidate tells whether somebody need be asked about at all.
+func (h *hunt) candidate(p *subject) bool {
+	if p.reaches(h.fitting) {
+		return true
+	}
+	q, rules := h.first(), p.rules()
+	for i := range rules {
+		if q.fits(&rules[i]) && slices.Contains(q.sectionChain.of(q.section), rules[i].section) {
+			return true
 		}
 	}
-	return newRuns(s.sections.len(), of, entries)
+	return false
+}
+
+// fits tells whether a rule on a section that reaches the question's allows it
+// in its scope.
+func (q *question) fits(r *rule) bool {
+	return !r.act.denies() && q.covers(r.section, r.act) && onPath(q.path, r.scope)
 }
 
 // patience looks now and then whether anybody still waits for the answer.
@@ -326,32 +318,4 @@ func (p *patience) look() error {
 		return access.Unavailable("the search could not be finished in time; ask for less at once")
 	}
 	return nil
-}
-
-// SearchActions finds what a subject may do in one section. Like all searches,
-// it gives an error of kind access.ErrNotFound for an unknown tenant.
-func (e *Engine) SearchActions(ctx context.Context, tenant string, r *access.Request) (access.Menu, error) {
-	s, err := e.tenant(ctx, tenant)
-	if err != nil {
-		return access.Menu{}, err
-	}
-	return s.Actions(ctx, r, e.options.Clock())
-}
-
-// SearchSections finds where a subject may do something.
-func (e *Engine) SearchSections(ctx context.Context, tenant string, r *access.Request) (access.Menu, error) {
-	s, err := e.tenant(ctx, tenant)
-	if err != nil {
-		return access.Menu{}, err
-	}
-	return s.Sections(ctx, r, e.options.Clock())
-}
-
-// SearchSubjects finds who may do something.
-func (e *Engine) SearchSubjects(ctx context.Context, tenant string, search *access.SubjectSearch) (access.Holders, error) {
-	s, err := e.tenant(ctx, tenant)
-	if err != nil {
-		return access.Holders{}, err
-	}
-	return s.Subjects(ctx, search, e.options.Clock())
 }

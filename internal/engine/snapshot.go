@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"errors"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,87 +18,53 @@ import (
 // in runs by member, so what a question costs depends on what its subject
 // holds and not on how much there is.
 type Snapshot struct {
-	tenant    string
-	revision  access.Revision
-	combining access.Combining
-	foreign   *foreign // set where the tenant brings a Casbin model of its own
-	facts     access.Facts
-	options   Options
+	tenant   string
+	revision access.Revision
+	epoch    string
+	policy   access.Revision // newest that changed more than single users
+	fetched  bool            // users are asked for one by one
+	options  Options
 
-	names        table[access.Subject] // users, applications, groups and roles; what can be linked to comes first
-	targets      uint32                // one more than the highest number that can be linked to
-	sections     table[access.Section]
-	scopes       table[access.Scope]
-	actions      table[string] // declared ones
-	features     table[string] // licences
-	applications table[string]
+	foreign *foreign      // set where the tenant brings a Casbin model of its own
+	facts   *access.Facts // only there: what it was compiled from
 
-	catalogue    []section    // by number of the section
-	sectionChain runs[uint32] // section, the ones above it, "*"
-	scopeChain   runs[uint32] // scope, the ones above it, "*"; empty where it is not in the tree
-	licences     []bool       // by number of the feature: the tenant holds it
-	accounts     []account
-	accountOf    []uint32 // by number of the name; 0: no account
-	template     []bool   // by number of the name: a template group
-	mayBeSuper   []bool   // by number of the name: superuser's role can be reached if all links hold
-	superuser    uint32   // number of the reserved role, 0 where nothing names it
-	rules        runs[rule]
-	links        runs[link]
-	validity     []access.Validity    // 0 is always
-	conditions   []*Condition         // 0 is none
-	lines        []access.Rule        // in policy order
-	members      func() runs[uint32]  // by number of the name, made when first wanted
-	grants       func() runs[granted] // by number of the section, likewise
-	menuOrder    func() []uint32      // sections as searches list them, likewise
-	subjectOrder func() []uint32      // subjects as searches list them, likewise
-	scratches    sync.Pool
-	failures     atomic.Uint64
+	*frame
+	*life
+	names     register[string] // groups, roles and the superuser's role, as in rules
+	sections  register[access.Section]
+	scopes    register[access.Scope]
+	actions   register[string] // declared ones
+	superuser uint32           // number of the reserved role, 0 where nothing names it
+	holders   pages[holder]    // by number of the name
+	anonymous *subject
+	subjects  crowd
+	lines     int  // how many p and g lines there are
+	placed    bool // lines came with places, as from a store
+
+	shape   uint64        // differs between any two snapshots that differ in more than users
+	stripes pages[stripe] // by number of the stripe
+	graph   *graph        // what only searches and explanations need
 }
 
-// section is one section of the catalogue, or one that only rules name.
-type section struct {
-	declared      bool
-	application   uint32
-	licence       uint32 // 0: none
-	actions       []uint32
-	prerequisites []prerequisite
+// stripe is when the users of one stripe were last changed.
+type stripe struct {
+	revision access.Revision // as the store counts, on every replica alike
+	shape    uint64          // as Snapshot.shape, for what this process remembers
 }
 
-// prerequisite is one right on another section that must be held too.
-type prerequisite struct {
-	section uint32
-	action  access.Action
-	detail  string // "section/right"
+// life is what all snapshots share that were advanced from one another. Numbers
+// of names mean the same in all of them.
+type life struct {
+	number   uint32 // differs between any two lives
+	memory   *memory
+	failures atomic.Uint64 // evaluations of conditions that failed
+	counts   [stripesOfCounts]counts
 }
 
-// account is what gates and conditions need to know of a subject.
-type account struct {
-	status     access.UserStatus
-	person     bool // a user, who must hold a seat of what is licensed
-	licences   []uint32
-	off        []uint32 // applications switched off
-	attributes map[string]any
-}
+// lives and shapes number what must be told apart in this process.
+var lives atomic.Uint32
 
-// rule is a compiled p line.
-type rule struct {
-	scope, section uint32
-	condition      uint32
-	validity       uint32
-	line           uint32 // its place in policy order
-	action         uint32 // declared action; anyAction is the superuser's "*"
-	rights         access.Rights
-	deny           bool
-}
-
-const anyAction = ^uint32(0)
-
-// link is a compiled g line.
-type link struct {
-	to, scope uint32
-	validity  uint32
-	line      uint32
-}
+var shapes atomic.Uint64
 
 // Tenant is the code of the tenant.
 func (s *Snapshot) Tenant() string { return s.tenant }
@@ -120,7 +86,7 @@ func (s *Snapshot) Plans() []plan.Info {
 		return slices.Clone(s.foreign.plans)
 	}
 	return []plan.Info{{
-		Name: "native", Why: "the built-in model, compiled: a question looks only at what its subject holds", Rules: len(s.lines), Reads: true,
+		Name: "native", Why: "the built-in model, compiled: a question looks only at what its subject holds", Rules: s.lines, Reads: true,
 	}}
 }
 
@@ -128,26 +94,35 @@ func (s *Snapshot) Plans() []plan.Info {
 func (s *Snapshot) ConditionErrors() uint64 { return s.failures.Load() }
 
 // Decide answers a question at the moment now. A malformed question is a denial
-// with an error of kind access.ErrInvalid; nothing unknown is ever allowed.
+// with an error of kind access.ErrInvalid; nothing unknown is ever allowed. Users
+// that are fetched can only be asked about through an Engine.
 func (s *Snapshot) Decide(r *access.Request, now time.Time) (access.Decision, error) {
+	d, err := s.decide(r, now, nil)
+	if err == errAbsent { //nolint:errorlint // it is never wrapped
+		err = access.Unavailable("user %q is not kept here", r.Subject.ID)
+	}
+	return d, err
+}
+
+// decide answers a question about a subject that was fetched, or where given is
+// nil about one that is at hand.
+func (s *Snapshot) decide(r *access.Request, now time.Time, given *subject) (access.Decision, error) {
 	if s.foreign != nil {
 		return s.foreign.decide(s, r, now)
 	}
 	sc := s.scratch()
 	defer sc.end()
-	if err := sc.begin(r, now); err != nil {
-		return s.malformed(), err
+	if err := sc.begin(r, now, given); err != nil {
+		return s.refused(err), err
 	}
 	return sc.decide(), nil
 }
 
-func (s *Snapshot) malformed() access.Decision {
-	return access.Decision{Reason: access.ReasonRequestInvalid, Revision: s.revision}
-}
-
-func (s *Snapshot) scratch() *scratch {
-	if sc, ok := s.scratches.Get().(*scratch); ok {
-		return sc
+// refused is the denial that comes with an error.
+func (s *Snapshot) refused(err error) access.Decision {
+	d := access.Decision{Revision: s.revision}
+	if errors.Is(err, access.ErrInvalid) {
+		d.Reason = access.ReasonRequestInvalid
 	}
-	return newScratch(s)
+	return d
 }

@@ -17,7 +17,10 @@ type TenantStats struct {
 	Users    int  // accounts held in memory
 	Fetched  bool // users are asked for one by one
 	Hits     uint64
-	Misses   uint64 // questions for which nothing was at hand about the subject
+	Misses   uint64 // questions for which nothing was remembered about the subject
+
+	CacheEntries int    // remembered tables and users, over all tenants
+	CacheBytes   uint64 // what they take, nearly
 }
 
 // Stats describes all tenants, in the order of their codes.
@@ -31,8 +34,24 @@ func (e *Engine) Stats() []TenantStats {
 }
 
 func (s *Snapshot) stats() TenantStats {
-	return TenantStats{
-		Tenant: s.tenant, Revision: s.revision, Plans: s.Plans(), Rules: len(s.lines),
-		Users: len(s.facts.Users), Fetched: s.facts.Fetched,
+	t := TenantStats{
+		Tenant: s.tenant, Revision: s.revision, Plans: s.Plans(), Rules: s.lines, Users: s.users(), Fetched: s.fetched,
+		CacheEntries: s.memory.cache.EstimatedSize(), CacheBytes: s.memory.cache.WeightedSize(),
 	}
+	for i := range s.counts {
+		t.Hits += s.counts[i].hits.Load()
+		t.Misses += s.counts[i].misses.Load()
+	}
+	if s.facts != nil {
+		t.Rules = len(s.facts.Rules)
+	}
+	return t
+}
+
+// users counts the users in memory; nearly, as there can be records without an account.
+func (s *Snapshot) users() int {
+	if s.foreign != nil {
+		return len(s.facts.Users)
+	}
+	return s.subjects.n - len(s.source.Catalogue)
 }

@@ -11,17 +11,17 @@ import (
 func (q *question) variables() map[string]any {
 	if q.values == nil {
 		r := q.request
-		subject := merged(r.SubjectAttributes, q.accounts[q.account].attributes)
+		subject := merged(r.SubjectAttributes, q.person.account.attributes)
 		subject["id"], subject["type"] = r.Subject.ID, subjectType(r.Subject)
 		resource := merged(r.ResourceAttributes, nil)
 		resource["type"], resource["id"] = r.Entity.Type, r.Entity.ID
-		resource["scope"] = string(q.scopes.names[q.scope])
+		resource["scope"] = string(q.scopes.name(q.scope))
 		q.values = map[string]any{
 			"subject": subject, "resource": resource, "action": merged(r.ActionAttributes, nil),
 			"context": merged(r.Context, nil), "now": q.now,
 		}
 	}
-	q.values["resource"].(map[string]any)["section"] = string(q.sections.names[q.section])
+	q.values["resource"].(map[string]any)["section"] = string(q.sections.name(q.section))
 	q.values["action"].(map[string]any)["name"] = string(q.action)
 	return q.values
 }

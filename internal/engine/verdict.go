@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -11,163 +12,217 @@ import (
 // instead of being read one by one.
 const longRun = 64
 
-// best holds the places of the rules that decide, or none.
-type best struct {
-	allow, deny uint32
+// spot is a rule that matches a question, in a run or in a table.
+type spot struct {
+	place      int64
+	act        act
+	owner, nth uint32 // whose rule it is, and which of his
+	gate       *gate
+	held       *held   // of the owner; nil where effect is set
+	effect     *effect // where it came from a table
 }
 
-const none = ^uint32(0)
+func (s *spot) rule() *rule { return &s.held.more.rules[s.nth] }
 
 // Verdict is the answer of the built-in Casbin model: with deny-overrides the
 // first deny that matches in policy order, else the first allow; with
 // allow-overrides the first allow.
 func (q *question) Verdict() access.Verdict {
-	if !q.closed {
-		q.exempt = q.close(q.path)
-		q.closed = true
-	}
-	b := best{allow: none, deny: none}
-	for i := range q.nodes {
-		q.grantee(q.nodes[i].name, &b)
-	}
+	q.close()
+	q.until = access.Sooner(q.until, q.untilReached)
+	q.match()
+	won := q.settle()
 	switch {
-	case b.deny != none:
-		return access.Verdict{Reason: access.ReasonDeniedBy, Rule: &q.lines[b.deny]}
-	case b.allow != none:
-		return access.Verdict{Allowed: true, Reason: access.ReasonGrantedBy, Rule: &q.lines[b.allow]}
-	case q.supposes():
+	case won == nil && q.supposes():
 		return access.Verdict{Allowed: true, Reason: access.ReasonGrantedBy}
+	case won == nil:
+		q.lack = q
+		return access.Verdict{Reason: access.ReasonNoGrant}
+	case won.act.denies():
+		return access.Verdict{Reason: access.ReasonDeniedBy, Rule: q.line(won)}
 	}
-	q.lack = q
-	return access.Verdict{Reason: access.ReasonNoGrant}
+	return access.Verdict{Allowed: true, Reason: access.ReasonGrantedBy, Rule: q.line(won)}
 }
 
-// close fills nodes with everything that links on the path lead to from the
-// subject, nearest first, over at most as many links as stock Casbin follows.
-// It tells whether the superuser's role is among them.
-func (sc *scratch) close(path []uint32) bool {
-	sc.mark++
-	if sc.mark == 0 { // wrapped around: old marks could be taken for new ones
-		clear(sc.marks)
-		sc.mark = 1
-	}
-	sc.nodes = append(sc.nodes[:0], node{name: sc.subject, from: -1})
-	super := false
-	level := 0
-	for range maxLinks {
-		end := len(sc.nodes)
-		for ; level < end; level++ {
-			super = sc.follow(level, path) || super
+// match collects the rules that match but for what they hang upon: from a table
+// if there is one, else from the runs of all that the subject holds.
+func (q *question) match() {
+	clear(q.spots)
+	q.spots = q.spots[:0]
+	if t := q.table; t != nil {
+		if !t.complete {
+			q.table = q.fill(t)
 		}
-		if len(sc.nodes) == end {
-			break
+		q.look(q.table)
+		return
+	}
+	if !q.quiet {
+		t := q.remember()
+		if q.many {
+			q.table = q.fill(t)
+			q.look(q.table)
+			return
 		}
 	}
-	return super
+	for i := range q.nodes {
+		q.scan(q.nodes[i].name)
+	}
 }
 
-// maxLinks is how far inheritance is followed.
-const maxLinks = access.MaxInheritance
-
-func (sc *scratch) follow(from int, path []uint32) (super bool) {
-	links := sc.links.of(sc.nodes[from].name)
-	for i := range links {
-		l := &links[i]
-		if sc.marks[l.to] == sc.mark || !onPath(path, l.scope) || !sc.holds(l.validity) {
-			continue
-		}
-		sc.marks[l.to] = sc.mark
-		sc.nodes = append(sc.nodes, node{name: l.to, via: l, from: from})
-		super = super || l.to == sc.superuser
-	}
-	return super
-}
-
-func onPath(path []uint32, scope uint32) bool { return slices.Contains(path, scope) }
-
-// grantee considers those rules of one grantee that can match.
-func (q *question) grantee(name uint32, b *best) {
-	run := q.rules.of(name)
-	chain := q.sectionChain.of(q.section)
-	if len(run) <= longRun {
-		for i := range run {
-			r := &run[i]
-			if onPath(q.path, r.scope) && slices.Contains(chain, r.section) {
-				q.consider(r, b)
+// scan collects the rules of one owner.
+func (q *question) scan(owner uint32) {
+	h := q.linesOf(owner, q.person)
+	rules, chain := h.rules(), q.sectionChain.of(q.section)
+	if len(rules) <= longRun {
+		for i := range rules {
+			r := &rules[i]
+			if onPath(q.path, r.scope) && slices.Contains(chain, r.section) && q.covers(r.section, r.act) {
+				q.spot(h, owner, i)
 			}
 		}
 		return
 	}
 	for _, scope := range q.path {
-		inScope := find(run, scope, func(r *rule) uint32 { return r.scope })
+		from, to := within(rules, scope, func(r *rule) uint32 { return r.scope })
 		for _, section := range chain {
-			if len(inScope) == 0 {
-				break
-			}
-			in := find(inScope, section, func(r *rule) uint32 { return r.section })
-			for i := range in {
-				q.consider(&in[i], b)
+			first, last := within(rules[from:to], section, func(r *rule) uint32 { return r.section })
+			for i := from + first; i < from+last; i++ {
+				if q.covers(section, rules[i].act) {
+					q.spot(h, owner, i)
+				}
 			}
 		}
 	}
 }
 
-// find gives the part of sorted rules that has this key.
-func find(run []rule, key uint32, of func(*rule) uint32) []rule {
-	from := sort.Search(len(run), func(i int) bool { return of(&run[i]) >= key })
-	run = run[from:]
-	to := sort.Search(len(run), func(i int) bool { return of(&run[i]) > key })
-	return run[:to]
-}
-
-// consider takes up a rule whose grantee, scope and section chain fit. A rule
-// that could not decide any more is left out, so its condition costs nothing.
-func (q *question) consider(r *rule, b *best) {
-	if !q.covers(r) || !q.holds(r.validity) || r.deny && q.exempt {
+func (sc *scratch) spot(h *held, owner uint32, i int) {
+	r := &h.more.rules[i]
+	if r.act.denies() && sc.exempt {
 		return
 	}
-	if q.collect != nil {
-		if q.conditionHolds(r) {
-			*q.collect = append(*q.collect, r.line)
-		}
-		return
-	}
-	switch {
-	case r.deny:
-		if q.combining == access.DenyOverrides && r.line < b.deny && q.conditionHolds(r) {
-			b.deny = r.line
-		}
-	case b.deny == none && r.line < b.allow && q.conditionHolds(r):
-		b.allow = r.line
-	}
+	sc.spots = append(sc.spots, spot{place: h.more.places[i], act: r.act, owner: owner, nth: number(i), gate: h.gate(r), held: h})
 }
 
-// covers tells whether the rule's action is the one asked about, and whether a
+// within tells which part of sorted rules has this key.
+func within(rules []rule, key uint32, of func(*rule) uint32) (from, to int) {
+	from = sort.Search(len(rules), func(i int) bool { return of(&rules[i]) >= key })
+	to = from + sort.Search(len(rules)-from, func(i int) bool { return of(&rules[from+i]) > key })
+	return from, to
+}
+
+// linesOf gives what an owner holds, 0 being the subject itself.
+func (s *Snapshot) linesOf(owner uint32, person *subject) *held {
+	if owner == 0 {
+		return &person.held
+	}
+	return &s.holder(owner).held
+}
+
+// covers tells whether a rule's action is the one asked about, and whether a
 // rule on a section above is handed down.
-func (q *question) covers(r *rule) bool {
-	if r.section != q.section && r.rights&access.Inherit == 0 {
+func (q *question) covers(section uint32, a act) bool {
+	if section != q.section && a.rights()&access.Inherit == 0 {
 		return false
 	}
 	if q.right != 0 {
-		return r.rights&q.right != 0
+		return a.rights()&q.right != 0
 	}
-	return r.action == anyAction || r.action == q.named
+	return a&anyAction != 0 || q.named != 0 && a.action() == q.named
 }
 
-// conditionHolds evaluates a rule's condition. One that cannot be evaluated
-// lets an allow fail and a deny stand.
-func (q *question) conditionHolds(r *rule) bool {
-	if r.condition == 0 {
+// settle finds the rule that decides, or nil. Rules that hang upon something are
+// looked at by place, denials first, and only as long as they could decide: so
+// conditions are evaluated and moments are noted alike, however rules were found.
+func (q *question) settle() *spot {
+	denied, allowed, hanging := q.certain()
+	if !hanging {
+		return cmp.Or(denied, allowed)
+	}
+	if denials := q.combining == access.DenyOverrides; denials {
+		denied = q.first(true, denied)
+	}
+	if denied != nil {
+		return denied
+	}
+	return q.first(false, allowed)
+}
+
+// certain finds the first denial and the first permission among the rules that
+// always hold, and tells whether there are others. Then it leaves spots by place.
+func (q *question) certain() (denied, allowed *spot, hanging bool) {
+	hanging = slices.ContainsFunc(q.spots, func(s spot) bool { return s.gate != nil })
+	if hanging {
+		slices.SortFunc(q.spots, func(a, b spot) int { return cmp.Compare(a.place, b.place) })
+	}
+	for i := range q.spots {
+		s := &q.spots[i]
+		switch {
+		case s.gate != nil:
+		case !s.act.denies():
+			allowed = sooner(allowed, s)
+		case q.combining == access.DenyOverrides:
+			denied = sooner(denied, s)
+		}
+	}
+	return denied, allowed, hanging
+}
+
+func sooner(a, b *spot) *spot {
+	if a == nil || b.place < a.place {
+		return b
+	}
+	return a
+}
+
+// first finds the first rule of an effect that stands, up to one that is certain to.
+func (q *question) first(denies bool, certain *spot) *spot {
+	for i := range q.spots {
+		s := &q.spots[i]
+		if certain != nil && s.place >= certain.place {
+			break
+		}
+		if s.gate != nil && s.act.denies() == denies && q.stands(s) {
+			return s
+		}
+	}
+	return certain
+}
+
+// stands tells whether a rule holds now and its condition does too. A condition
+// that cannot be evaluated lets an allow fail and a deny stand.
+func (q *question) stands(s *spot) bool {
+	if s.gate == nil {
 		return true
 	}
-	c := q.conditions[r.condition]
+	v := &s.gate.validity
+	q.until = access.Sooner(q.until, v.Next(q.now))
+	if !v.At(q.now) {
+		return false
+	}
+	c := s.gate.condition
+	if c == nil {
+		return true
+	}
 	if c.readsNow {
 		q.until = q.now
 	}
 	held, err := c.Holds(q.variables())
 	if err != nil {
 		q.failures.Add(1)
-		return r.deny
+		return s.act.denies()
 	}
 	return held
+}
+
+// line writes the deciding rule out. Nobody reads those of prerequisites and of
+// searches.
+func (q *question) line(s *spot) *access.Rule {
+	switch {
+	case q.depth > 0 || q.quiet && !q.explaining:
+		return nil
+	case s.effect != nil:
+		return q.write(q.table, s.effect)
+	}
+	r := q.ruleOf(s.owner, s.held, int(s.nth))
+	return &r
 }
