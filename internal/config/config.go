@@ -49,7 +49,7 @@ type Store struct {
 	Driver       string        `yaml:"driver" default:"auto" oneof:"auto|sqlite|mysql" doc:"sqlite (one process, one file) or mysql (MySQL, MariaDB and what speaks their protocol; any number of replicas); auto goes by the DSN."`
 	DSN          string        `yaml:"dsn" default:"bailiwick.db" secret:"true" doc:"sqlite: path of the file. mysql: user:password@tcp(host:3306)/database."`
 	DSNFile      string        `yaml:"dsn_file" fills:"store.dsn" doc:"File that holds the DSN, for secrets that are mounted. Instead of dsn, not beside it."`
-	MaxOpenConns int           `yaml:"max_open_conns" default:"32" range:"1..10000" doc:"Most connections to the database at one time, beside one that follows it (mysql)."`
+	MaxOpenConns int           `yaml:"max_open_conns" default:"32" range:"2..10000" doc:"Most connections to the database at one time, beside one that follows it (mysql)."`
 	MaxIdleConns int           `yaml:"max_idle_conns" default:"16" range:"0..10000" doc:"Most idle connections that are kept open (mysql)."`
 	PollInterval time.Duration `yaml:"poll_interval" default:"250ms" range:"10ms..1m" doc:"How often a replica asks the database for new revisions."`
 	StaleAfter   time.Duration `yaml:"stale_after" default:"10s" range:"1s..1h" doc:"A replica that could not confirm its revision for this long answers 503 rather than decide. Must be longer than poll_interval."`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -104,8 +105,14 @@ func (p *Policies) Load(ctx context.Context, caller access.Caller, tenant string
 	return result, p.write(ctx, caller, &bundle.Policy, o, &result)
 }
 
+// headTime bounds the first question to the store. A policy may take minutes;
+// that nothing can be stored now is said at once.
+const headTime = 3 * time.Second
+
 // head gives the tenant's newest revision, 0 for one that is to be created.
 func (p *Policies) head(ctx context.Context, caller access.Caller, tenant string, o LoadOptions) (access.Revision, error) {
+	ctx, cancel := context.WithTimeout(ctx, headTime)
+	defer cancel()
 	heads, err := p.store.Heads(ctx)
 	if err != nil {
 		return 0, err

@@ -251,3 +251,30 @@ func verify(t *testing.T, s *store.Store, tenant string) {
 		t.Fatal(err)
 	}
 }
+
+// TestHeads_besideWriters: however busy the connections are that write, the
+// newest revisions can be read; without them a replica would stop deciding.
+func TestHeads_besideWriters(t *testing.T) {
+	onEach(t, func(d database) {
+		t, o := d.t, d.options
+		accesstest.OpenStore(t, o) // to migrate takes two connections
+		o.MaxOpenConns = 1
+		s := accesstest.OpenStore(t, o)
+		asked := 0
+		err := s.BeforeStatement(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if _, err := s.Heads(ctx); err != nil {
+				t.Errorf("while a writer is at work: %v", err)
+			}
+			asked++
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
+		if asked == 0 {
+			t.Error("nothing was asked")
+		}
+	})
+}

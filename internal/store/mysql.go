@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"maps"
 	"strings"
@@ -38,17 +39,26 @@ func (s *Store) connectMySQL(ctx context.Context, o Options) error {
 	if err != nil {
 		return access.Invalid("dsn", "%v", err)
 	}
-	conns := sql.OpenDB(connector)
 	open := orElse(o.MaxOpenConns, 16)
-	conns.SetMaxOpenConns(open)
-	conns.SetMaxIdleConns(orElse(o.MaxIdleConns, open))
-	conns.SetConnMaxLifetime(5 * time.Minute) // so that a failed-over server is left in time
-	if s.collation, err = collationOf(ctx, conns); err != nil {
-		return fault("connect to MySQL", errors.Join(err, conns.Close()))
+	if s.db, err = openMySQL(connector, open, orElse(o.MaxIdleConns, open)); err != nil {
+		return fault("connect to MySQL", err)
 	}
-	s.db, err = gorm.Open(mysql.New(mysql.Config{Conn: conns, SkipInitializeWithVersion: true}), gormConfig())
+	if s.follow, err = openMySQL(connector, 1, 1); err != nil {
+		return fault("connect to MySQL", errors.Join(err, s.Close()))
+	}
 	s.reader = s.db
-	return fault("connect to MySQL", err)
+	if s.collation, err = collationOf(ctx, s.db); err != nil {
+		return fault("connect to MySQL", errors.Join(err, s.Close()))
+	}
+	return nil
+}
+
+func openMySQL(connector driver.Connector, open, idle int) (*gorm.DB, error) {
+	conns := sql.OpenDB(connector)
+	conns.SetMaxOpenConns(open)
+	conns.SetMaxIdleConns(idle)
+	conns.SetConnMaxLifetime(5 * time.Minute) // so that a failed-over server is left in time
+	return gorm.Open(mysql.New(mysql.Config{Conn: conns, SkipInitializeWithVersion: true}), gormConfig())
 }
 
 // mysqlConfig reads the DSN and settles what must not be left to chance.
@@ -62,6 +72,7 @@ func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
 	}
 	config.ParseTime, config.Loc = true, time.UTC
 	config.MultiStatements, config.AllowAllFiles = false, false
+	config.Logger = &mysqldriver.NopLogger{} // it would write past our log what comes back as an error too
 	config.Timeout = orElseDuration(config.Timeout, 5*time.Second)
 	config.ReadTimeout = orElseDuration(config.ReadTimeout, 30*time.Second)
 	config.WriteTimeout = orElseDuration(config.WriteTimeout, 30*time.Second)
@@ -78,9 +89,9 @@ func orElseDuration(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-func collationOf(ctx context.Context, conns *sql.DB) (string, error) {
+func collationOf(ctx context.Context, db *gorm.DB) (string, error) {
 	var version string
-	if err := conns.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
+	if err := db.WithContext(ctx).Raw("SELECT VERSION()").Scan(&version).Error; err != nil {
 		return "", err
 	}
 	if strings.Contains(strings.ToLower(version), "mariadb") {

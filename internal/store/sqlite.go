@@ -35,6 +35,7 @@ func (s *Store) connectSQLite(ctx context.Context, o Options) error {
 	if s.reader, err = openSQLite(ctx, reads, open, orElse(o.MaxIdleConns, open)); err != nil {
 		return fault("open "+o.DSN, err)
 	}
+	s.follow = s.reader
 	return nil
 }
 

@@ -45,7 +45,7 @@ type Options struct {
 	Driver string // SQLite or MySQL
 	DSN    string // a path of a file, or a DSN of go-sql-driver/mysql
 
-	MaxOpenConns int // MySQL: 16 when 0. SQLite: connections that read, 4 when 0; one writes
+	MaxOpenConns int // MySQL: 16 when 0, and one more that follows. SQLite: connections that read, 4 when 0; one writes
 	MaxIdleConns int // as many as may be open when 0
 	MaxRules     int // rules a policy may have; DefaultMaxRules when 0
 
@@ -62,8 +62,10 @@ type Options struct {
 type Store struct {
 	db        *gorm.DB // writes
 	reader    *gorm.DB // reads; the same as db on MySQL
+	follow    *gorm.DB // reads heads, over a connection that nobody else can keep busy; the same as reader on SQLite
 	driver    string
 	collation string // of MySQL's columns; empty on SQLite
+	byLine    string // makes a query find rules by their line
 	maxRules  int
 	resident  int64 // users up to which a tenant is loaded with them
 	chunk     int   // rows a statement may carry
@@ -106,10 +108,10 @@ func (s *Store) defaults() {
 func (s *Store) connect(ctx context.Context, o Options) error {
 	switch o.Driver {
 	case SQLite:
-		s.chunk = chunkRowsSQLite
+		s.chunk, s.byLine = chunkRowsSQLite, "INDEXED BY casbin_rule_line"
 		return s.connectSQLite(ctx, o)
 	case MySQL:
-		s.chunk = chunkRows
+		s.chunk, s.byLine = chunkRows, "FORCE INDEX (casbin_rule_line)"
 		return s.connectMySQL(ctx, o)
 	}
 	return access.Invalid("driver", "%q is neither %s nor %s", o.Driver, SQLite, MySQL)
@@ -118,7 +120,7 @@ func (s *Store) connect(ctx context.Context, o Options) error {
 // Close ends all connections.
 func (s *Store) Close() error {
 	var errs []error
-	for _, db := range []*gorm.DB{s.reader, s.db} {
+	for _, db := range []*gorm.DB{s.follow, s.reader, s.db} {
 		if db == nil {
 			continue
 		}

@@ -144,7 +144,7 @@ func (s *Store) Heads(ctx context.Context) (map[string]access.Head, error) {
 		return nil, err
 	}
 	var rows []tenantRow
-	if err := s.reader.WithContext(ctx).Select("code", "revision", "epoch").Find(&rows).Error; err != nil {
+	if err := s.follow.WithContext(ctx).Select("code", "revision", "epoch").Find(&rows).Error; err != nil {
 		return nil, fault("read the newest revisions", err)
 	}
 	heads := make(map[string]access.Head, len(rows))
