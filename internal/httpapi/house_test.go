@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -75,7 +76,9 @@ func newHouse(t testing.TB, change ...func(*httpapi.Options)) *house {
 	clock := func() time.Time { return h.now() }
 	h.engine = engine.New(engine.Options{Clock: clock})
 	h.keys = service.NewKeys(h.store, service.KeysOptions{Source: "http"})
-	h.follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{Clock: clock, Log: log})
+	h.follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{
+		Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" },
+	})
 	h.tenants = service.NewTenants(h.store, h.follower)
 	h.policies = service.NewPolicies(bundles{}, h.engine, h.store, h.follower)
 	h.options = httpapi.Options{
@@ -133,6 +136,12 @@ func (h *house) send(method, path, key, body string, headers ...string) *httptes
 			r.Host = headers[i+1]
 		}
 	}
+	return h.sent(r, body)
+}
+
+func (h *house) sent(r *http.Request, body string) *httptest.ResponseRecorder {
+	h.t.Helper()
+	r.Body = io.NopCloser(strings.NewReader(body))
 	w := httptest.NewRecorder()
 	h.server.Handler().ServeHTTP(w, r)
 	return w
