@@ -295,8 +295,8 @@ func (c *compiler) checkPatterns(s *set, tokens []token, rows []int) error {
 		}
 	}
 	for i, t := range tokens {
-		if t.Kind == govaluate.COMPARATOR && (t.Value == "=~" || t.Value == "!~") {
-			if err := c.checkPattern(s, "regexMatch", tokens[i+1:i+2], rows, false); err != nil {
+		if isMatch(t) {
+			if err := c.checkPattern(s, "regexMatch", rightOf(tokens, i), rows, false); err != nil {
 				return err
 			}
 		}
@@ -316,7 +316,7 @@ func (c *compiler) checkPattern(s *set, function string, tokens []token, rows []
 		if _, err := c.world.patterns.add(function, o.word.text); err != nil {
 			return fmt.Errorf("%q is no pattern for %s: %s", o.word.text, function, shown(err.Error()))
 		}
-	case !name && slices.Contains(expressions, function) && !isPattern(tokens):
+	case !name && slices.Contains(expressions, function) && !isPattern(bare(tokens)):
 		return fmt.Errorf("%s takes its pattern from elsewhere than a field of a rule or a text", function)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"regexp"
 	"slices"
 
 	"github.com/casbin/govaluate"
@@ -135,6 +136,9 @@ func (d *reader) comparison(sides [][]token, whole []token) (term, bool) {
 		return nil, false
 	}
 	sign := whole[len(sides[0])]
+	if isMatch(sign) {
+		return d.regular(sign, sides[0], sides[1])
+	}
 	a, ok1 := d.operand(sides[0])
 	b, ok2 := d.operand(sides[1])
 	if !ok1 || !ok2 || (sign.Value != "==" && sign.Value != "!=") {
@@ -147,6 +151,24 @@ func (d *reader) comparison(sides [][]token, whole []token) (term, bool) {
 		return equalField{a.field, b.field, sign.Value == "!="}, true
 	}
 	return equal{a, b, sign.Value == "!="}, true
+}
+
+// regular reads =~ and !~, which compare as regexMatch does.
+func (d *reader) regular(sign token, left, right []token) (term, bool) {
+	text, ok1 := d.operand(left)
+	with, ok2 := d.operand(right)
+	if isPattern(bare(right)) {
+		expression := bare(right)[0].Value.(*regexp.Regexp).String()
+		with, ok2 = operand{word: word{unknown, expression}, value: expression}, true
+	}
+	if !ok1 || !ok2 || !text.text() || !with.text() {
+		return nil, false
+	}
+	t, ok := d.match("regexMatch", text, with)
+	if ok && sign.Value == "!~" {
+		t = not{t}
+	}
+	return t, ok
 }
 
 // call reads a function that is total with these arguments.

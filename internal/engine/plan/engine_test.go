@@ -45,6 +45,7 @@ func TestPlans(t *testing.T) {
 		"r.obj > 5 && r.sub == p.sub":                             "scan: `r.obj > 5` may err, and nothing before it narrows down the rules",
 		"eval(p.sub) && r.obj == p.obj":                           "scan: `eval(p.sub)` may err",
 		"r.sub == r.obj.Owner":                                    "scan: the matcher mentions no rule, so it is evaluated once",
+		"r.act == p.act && (r.sub =~ '^a' || r.obj !~ p.obj)":     "native: the matcher is understood as a whole; rules are found by p.act",
 		"keyMatch2(r.sub, p.sub)":                                 "native: the matcher is understood as a whole; rules are found by p.sub (keyMatch2)",
 		"g2(r.sub, p.sub) && r.obj == p.obj":                      "scan: `g2(r.sub, p.sub)` may err",
 		"r.obj == p.obj && g2(r.sub, p.sub)":                      "candidates: rules are found by p.obj; for these `g2(r.sub, p.sub)` is interpreted",
@@ -240,6 +241,35 @@ func TestEnforce_allocatesNothing(t *testing.T) {
 			if math.Round(allocated) != 0 {
 				t.Errorf("%s: %v allocations", s.name, allocated)
 			}
+		}
+	}
+}
+
+// TestEnforce_compilesNothing: what is interpreted was parsed at load, and so were
+// patterns and the texts for eval(). Compiling one pattern or text for each of the
+// hundred rules would allocate thousands of times.
+func TestEnforce_compilesNothing(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	for matcher, values := range map[string][]any{
+		"r.obj.Name =~ p.obj": {"x", map[string]any{"Name": "no"}, "y"}, "r.obj.Name !~ p.obj && false": {"x", map[string]any{"Name": "no"}, "y"},
+		"regexMatch(r.obj.Name, p.obj)": {"x", map[string]any{"Name": "no"}, "y"}, "keyMatch2(r.obj.Name, p.obj)": {"x", map[string]any{"Name": "no"}, "y"},
+		"keyMatch4(r.obj.Name, p.obj)": {"x", map[string]any{"Name": "no"}, "y"}, "globMatch(r.obj.Name, p.obj)": {"x", map[string]any{"Name": "no"}, "y"},
+		"eval(p.act)": {"x", map[string]any{"Name": "no"}, "y"},
+	} {
+		var rules []access.Rule
+		for i := range 100 {
+			rules = append(rules, line("p", "a", fmt.Sprintf("/x%d/{id}/[ab]c*", i), fmt.Sprintf("r.obj.Name == 'n%d' && r.obj.Name =~ '^n(a|b)+$'", i)))
+		}
+		e := mustCompile(t, plan.Options{Model: modelOf("", "", "", matcher), Rules: rules, Functions: access.Functions{Eval: true}})
+		allocated := testing.AllocsPerRun(20, func() {
+			if a, err := e.Enforce("", values); err != nil || a.Allowed {
+				t.Fatal(a, err)
+			}
+		})
+		if allocated > 1000 {
+			t.Errorf("%s: %v allocations for a question to 100 rules", matcher, allocated)
 		}
 	}
 }

@@ -62,6 +62,7 @@ func TestCompile_refuses(t *testing.T) {
 		"a broken pattern in the matcher":     {modelOf("", "", "", "regexMatch(r.sub, '(')"), "", access.Functions{}, "model.conf:8", "matcher-pattern"},
 		"a pattern out of the question":       {modelOf("", "", "", "regexMatch(p.sub, r.sub)"), "", access.Functions{}, "model.conf:8", "matcher-pattern"},
 		"a computed pattern":                  {modelOf("", "", "", "keyMatch4(r.sub, p.sub + r.obj)"), "", access.Functions{}, "model.conf:8", "matcher-pattern"},
+		"one that a question completes":       {modelOf("", "", "", "r.sub =~ p.sub + r.obj"), "", access.Functions{}, "model.conf:8", "matcher-pattern"},
 		"a regular expression of a question":  {modelOf("", "", "", "r.sub =~ r.obj"), "", access.Functions{}, "model.conf:8", "matcher-pattern"},
 		"an effect that nothing can deny":     {modelOf("", "", "!some(where (p.eft == deny))", "r.sub == r.obj.Owner"), "", access.Functions{}, "model.conf:8", "effect-all"},
 		"a rule of no definition":             {modelOf("", "", "", ""), "p2, a, b, c", access.Functions{}, "policy.csv:1", "rule-type"},

@@ -134,6 +134,7 @@ const (
 	evaluated      = 'e'
 	linked         = 'g'
 	asked          = 'q' // the question itself, for functions that must know its moment
+	expression     = '~' // a field of the rule as a regular expression
 )
 
 func coded(what byte, n int) string {
@@ -155,6 +156,8 @@ func (q *question) Get(name string) (any, error) {
 			return q.set.links[n].holds(q, q.row), nil
 		case asked:
 			return q, nil
+		case expression:
+			return q.expression(n), nil
 		}
 	}
 	for i, token := range q.set.request {
@@ -175,6 +178,17 @@ func (q *question) cell(field int) string {
 		return ""
 	}
 	return q.set.world.names.texts[q.row[field]]
+}
+
+// expression gives the interpreter a field of the rule behind =~, compiled; it
+// would compile a text for every rule and question. What is none is left to it.
+func (q *question) expression(field int) any {
+	if q.row != nil {
+		if re := q.set.expressions[field][q.row[field]]; re != nil {
+			return re
+		}
+	}
+	return q.cell(field)
 }
 
 // evaluate is eval() on a field of the rule, whose text was parsed beforehand.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"regexp"
 	"slices"
 
 	"github.com/casbin/govaluate"
@@ -30,9 +31,10 @@ type set struct {
 	wantsIP   uint64
 	spreads   uint64 // fields that go straight into a function
 
-	links []*linkedTo
-	evals map[int]map[uint32]*govaluate.EvaluableExpression // by field and text
-	info  Info
+	links       []*linkedTo
+	evals       map[int]map[uint32]*govaluate.EvaluableExpression // by field and text
+	expressions map[int]map[uint32]*regexp.Regexp                 // by field and text, where they stand behind =~
+	info        Info
 }
 
 // needs notes what a question must give for the terms to be total.
@@ -182,7 +184,10 @@ func (s *set) coded(tokens []token, links bool) []token {
 		}
 		if n := slices.Index(s.request, t.name); n >= 0 {
 			out[i] = variable(coded(fieldOfRequest, n))
-		} else if n := slices.Index(s.policy.tokens, t.name); n >= 0 {
+		} else if n := slices.Index(s.policy.tokens, t.name); n >= 0 && i > 0 && isMatch(out[i-1]) {
+			s.compileExpressions(n)
+			out[i] = variable(coded(expression, n))
+		} else if n >= 0 {
 			out[i] = variable(coded(fieldOfRule, n))
 		}
 	}
@@ -205,4 +210,23 @@ func (s *set) timed(tokens []token) []token {
 		out = append(out, variable(coded(asked, 0)), token{ExpressionToken: govaluate.ExpressionToken{Kind: govaluate.SEPARATOR, Value: ","}})
 	}
 	return out
+}
+
+// compileExpressions compiles the regular expressions in a field of the rules.
+// Whether a field holds such has been checked where it must.
+func (s *set) compileExpressions(field int) {
+	if s.expressions[field] != nil {
+		return
+	}
+	if s.expressions == nil {
+		s.expressions = map[int]map[uint32]*regexp.Regexp{}
+	}
+	byNumber := map[uint32]*regexp.Regexp{}
+	for i := range s.policy.len() {
+		id := s.policy.row(i)[field]
+		if byNumber[id] == nil {
+			byNumber[id], _ = regexp.Compile(s.world.names.texts[id])
+		}
+	}
+	s.expressions[field] = byNumber
 }

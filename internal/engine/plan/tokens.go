@@ -211,6 +211,28 @@ func build(tokens []token, functions map[string]govaluate.ExpressionFunction) (x
 	return govaluate.NewEvaluableExpressionFromTokens(plain)
 }
 
+// isMatch tells whether a token compares with a regular expression.
+func isMatch(t token) bool {
+	return t.Kind == govaluate.COMPARATOR && (t.Value == "=~" || t.Value == "!~")
+}
+
+// rightOf gives the operand behind the comparator at i: all that binds closer.
+func rightOf(tokens []token, i int) []token {
+	end := i + 1
+	for end < len(tokens) {
+		if closed := closing(tokens, end); closed >= 0 {
+			end = closed + 1
+			continue
+		}
+		switch tokens[end].Kind { //nolint:exhaustive // all others bind closer
+		case govaluate.COMPARATOR, govaluate.LOGICALOP, govaluate.TERNARY, govaluate.SEPARATOR, govaluate.CLAUSE_CLOSE:
+			return tokens[i+1 : end]
+		}
+		end++
+	}
+	return tokens[i+1:]
+}
+
 func conjunction() token {
 	return token{ExpressionToken: govaluate.ExpressionToken{Kind: govaluate.LOGICALOP, Value: "&&"}}
 }
