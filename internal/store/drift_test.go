@@ -1,0 +1,137 @@
+package store_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
+	"github.com/bailiwick/bailiwick/internal/store"
+)
+
+// TestDrift: whatever is written through the store adds up to its rows; a row
+// that is edited, added or removed by hand shows.
+func TestDrift(t *testing.T) {
+	onEach(t, func(db database) {
+		t := db.t
+		now := time.Now().Truncate(time.Second)
+		db.options.Clock = func() time.Time { return now }
+		s := accesstest.OpenStore(t, db.options)
+		written(t, s, &now)
+		drifted := func() []store.Drift {
+			t.Helper()
+			found, err := s.Drift(t.Context(), "default")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		if found := drifted(); len(found) != 0 {
+			t.Fatalf("nobody has touched it: %v", found)
+		}
+		raw := beside(t, db.options)
+		for _, tc := range []struct{ kind, do, undo string }{
+			{"rule", "UPDATE casbin_rule SET v3 = '6' WHERE v3 = '4'", "UPDATE casbin_rule SET v3 = '4' WHERE v3 = '6'"},
+			{"rule", "UPDATE casbin_rule SET valid_until = 1 WHERE v0 = 'u:later'", "UPDATE casbin_rule SET valid_until = 0 WHERE v0 = 'u:later'"},
+			{"user", "UPDATE users SET status = 'active' WHERE id = '17'", "UPDATE users SET status = 'disabled' WHERE id = '17'"},
+			{"key", "UPDATE api_key SET kind = 'admin' WHERE id = 'k2'", "UPDATE api_key SET kind = 'read' WHERE id = 'k2'"},
+			{"group", "UPDATE user_groups SET body = REPLACE(body, 'company', 'kompany'), code = 'Sales' WHERE code = 'sales'", "UPDATE user_groups SET body = REPLACE(body, 'kompany', 'company'), code = 'sales' WHERE code = 'Sales'"},
+			{"tenant", "UPDATE tenant SET settings = REPLACE(settings, 'allow-ov', 'deny-ov')", "UPDATE tenant SET settings = REPLACE(settings, 'deny-ov', 'allow-ov')"},
+		} {
+			execute(t, raw, tc.do)
+			if found := drifted(); len(found) != 2 || found[0].Kind != tc.kind || !found[0].There && !found[1].There || found[0].There && found[1].There {
+				t.Errorf("%s: found %v", tc.do, found)
+			}
+			execute(t, raw, tc.undo)
+			if found := drifted(); len(found) != 0 {
+				t.Errorf("%s: found %v", tc.undo, found)
+			}
+		}
+		execute(t, raw, "DELETE FROM casbin_rule WHERE v0 = 'u:later'", "UPDATE roles SET body = REPLACE(body, '{', '') WHERE code = 'seller'",
+			"INSERT INTO scopes (tenant_id, code, position, body) SELECT tenant_id, 'new', 99, '{}' FROM scopes WHERE code = 'store:a'")
+		var said []string
+		for _, d := range drifted() {
+			said = append(said, d.String())
+		}
+		want := []string{
+			`role "seller" is stored in a way that no revision wrote`, `role "seller" is not stored as the history has it`,
+			`rule "g, u:later, r:seller, *" is not stored as the history has it`, `scope "new" is stored in a way that no revision wrote`,
+		}
+		if !slices.Equal(said, want) {
+			t.Errorf("found %q", said)
+		}
+		if err := s.Verify(t.Context(), "default"); err != nil {
+			t.Errorf("the history was not touched: %v", err)
+		}
+	})
+}
+
+// TestHost: how the clocks stand to each other, and what is due by them.
+func TestHost(t *testing.T) {
+	onEach(t, func(db database) {
+		t := db.t
+		var off time.Duration
+		db.options.Clock = func() time.Time { return time.Now().Add(off) }
+		s := accesstest.OpenStore(t, db.options)
+		for _, off = range []time.Duration{0, -time.Hour, time.Hour} {
+			h, err := s.Host(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ahead := h.Ahead()
+			if db.options.Driver == store.SQLite && ahead != 0 {
+				t.Errorf("our own clock is ahead by %s", ahead)
+			}
+			if db.options.Driver == store.MySQL && (ahead < -off-30*time.Minute || ahead > -off+30*time.Minute || h.Connections == 0) {
+				t.Errorf("with our clock %s off: %+v", off, h)
+			}
+		}
+	})
+}
+
+// TestDue counts what begins and ends by the clock.
+func TestDue(t *testing.T) {
+	onEach(t, func(db database) {
+		t := db.t
+		s := accesstest.OpenStore(t, db.options)
+		c := access.Change{Base: access.AnyRevision, Author: "tester"}
+		if _, err := s.Apply(t.Context(), accesstest.StorePolicy("default"), c); err != nil {
+			t.Fatal(err)
+		}
+		for at, want := range map[int]int{2026: 0, 2092: 1, 2094: 2} {
+			now := time.Date(at, 6, 1, 0, 0, 0, 0, time.UTC)
+			if n, err := s.Due(t.Context(), "default", now); err != nil || n != want {
+				t.Errorf("in %d: %d, %v", at, n, err)
+			}
+		}
+	})
+}
+
+// written writes everything that can be written, several times over.
+func written(t *testing.T, s *store.Store, now *time.Time) {
+	t.Helper()
+	c := access.Change{Base: access.AnyRevision, Author: "tester"}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 6 {
+		_, err := s.Apply(t.Context(), accesstest.RandomPolicy(r, "default"), c)
+		must(err)
+	}
+	p := accesstest.StorePolicy("default")
+	_, err := s.Apply(t.Context(), p, c)
+	must(err)
+	must(s.AddKey(t.Context(), access.APIKey{ID: "k1", Tenant: "*", Kind: access.KeyRead, Name: "one", SecretHash: [32]byte{1}}, c))
+	must(s.AddKey(t.Context(), access.APIKey{ID: "k2", Tenant: "default", Kind: access.KeyRead, Name: "two", SecretHash: [32]byte{1}}, c))
+	must(s.RevokeKey(t.Context(), "*", "k1", c))
+	must(s.RenewEpoch(t.Context(), "default", c))
+	*now = now.Add(100 * 365 * 24 * time.Hour)
+	_, err = s.Expire(t.Context(), "default", *now)
+	must(err)
+}
