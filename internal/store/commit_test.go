@@ -253,7 +253,8 @@ func verify(t *testing.T, s *store.Store, tenant string) {
 }
 
 // TestHeads_besideWriters: however busy the connections are that write, the
-// newest revisions can be read; without them a replica would stop deciding.
+// newest revisions and the keys can be read; without them a replica would stop
+// deciding.
 func TestHeads_besideWriters(t *testing.T) {
 	onEach(t, func(d database) {
 		t, o := d.t, d.options
@@ -264,7 +265,11 @@ func TestHeads_besideWriters(t *testing.T) {
 		err := s.BeforeStatement(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			if _, err := s.Heads(ctx); err != nil {
+			_, err := s.Heads(ctx)
+			if err == nil {
+				_, err = s.Keys(ctx)
+			}
+			if err != nil {
 				t.Errorf("while a writer is at work: %v", err)
 			}
 			asked++

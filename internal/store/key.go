@@ -63,7 +63,7 @@ func (s *Store) Keys(ctx context.Context) ([]access.APIKey, error) {
 		return nil, err
 	}
 	var rows []keyRow
-	if err := s.reader.WithContext(ctx).Order("id").Find(&rows).Error; err != nil {
+	if err := s.follow.WithContext(ctx).Order("id").Find(&rows).Error; err != nil {
 		return nil, fault("list keys", err)
 	}
 	keys := make([]access.APIKey, len(rows))

@@ -62,7 +62,7 @@ type Options struct {
 type Store struct {
 	db        *gorm.DB // writes
 	reader    *gorm.DB // reads; the same as db on MySQL
-	follow    *gorm.DB // reads heads, over a connection that nobody else can keep busy; the same as reader on SQLite
+	follow    *gorm.DB // reads heads and keys, over a connection that nobody else can keep busy; the same as reader on SQLite
 	driver    string
 	collation string // of MySQL's columns; empty on SQLite
 	byLine    string // makes a query find rules by their line
