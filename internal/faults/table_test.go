@@ -1,0 +1,379 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
+	"github.com/bailiwick/bailiwick/internal/store"
+)
+
+// slack is how many times longer than stated a bound may be on a slow machine.
+const slack = 3
+
+// row is one fault on its way through the table: a site with one replica, the
+// policy that is in force, and what the last write was to be.
+type row struct {
+	*site
+	replica *replica
+	policy  staff
+}
+
+func newRow(t *testing.T, o store.Options, flags ...string) *row {
+	t.Helper()
+	s := newSite(t, o)
+	w := &row{site: s, policy: everybody()}
+	w.policy.in[1] = false
+	w.replica = s.start(flags...)
+	w.replica.mustWrite(w.policy)
+	w.replica.agrees(w.policy)
+	return w
+}
+
+// other is a policy that nobody has tried yet in this row.
+func (w *row) other() staff {
+	p := w.policy
+	p.in[1], p.in[2] = !p.in[1], !p.in[2]
+	return p
+}
+
+// refusesWrites tries a policy and a key, which must be refused as told within
+// the bound.
+func (w *row) refusesWrites(bound time.Duration) {
+	w.t.Helper()
+	_, a := w.replica.write(w.other())
+	w.refused("policy", a, bound)
+	w.refusesKeys(bound)
+}
+
+// refusesKeys tries to make a key.
+func (w *row) refusesKeys(bound time.Duration) {
+	w.t.Helper()
+	w.refused("key", w.replica.do(http.MethodPost, "/v1/tenants/default/keys", api.NewKey{Kind: "read", Name: "till"}), bound)
+}
+
+func (w *row) refused(what string, a answer, bound time.Duration) {
+	w.t.Helper()
+	if a.status != http.StatusServiceUnavailable || a.retry == "" {
+		w.t.Errorf("a %s gives %s, want 503 with Retry-After", what, a)
+	}
+	if a.took > slack*bound {
+		w.t.Errorf("a %s was refused after %s; %s was promised", what, a.took, bound)
+	}
+	w.t.Logf("%s refused after %s (promised: %s)", what, a.took.Round(time.Millisecond), bound)
+}
+
+// decidesWhileReady asks until the replica says that it is not ready, or for
+// the given time; answers are right as long as it says that it is.
+func (w *row) decidesWhileReady(most time.Duration) (degraded int) {
+	w.t.Helper()
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		status, health := w.replica.ready()
+		user := int(time.Now().UnixMicro()) % len(w.policy.in)
+		d, a := w.replica.check(user)
+		if a.status == http.StatusOK && d.Allowed != w.policy.allows(user) {
+			w.t.Fatalf("user-%d: allowed is %v", user, d.Allowed)
+		}
+		if after, _ := w.replica.ready(); after != http.StatusOK {
+			return degraded
+		}
+		if status == http.StatusOK && a.status != http.StatusOK {
+			w.t.Fatalf("ready before and after, and answers %s", a)
+		}
+		if health.Status == "degraded" {
+			degraded++
+		}
+	}
+	return degraded
+}
+
+// refusesChecks: beyond the stale limit there is no answer, and readiness says so.
+func (w *row) refusesChecks() {
+	w.t.Helper()
+	for user := range w.policy.in {
+		if _, a := w.replica.check(user); a.status != http.StatusServiceUnavailable || a.retry == "" {
+			w.t.Errorf("user-%d: %s, want 503 with Retry-After", user, a)
+		}
+	}
+	if status, health := w.replica.ready(); status != http.StatusServiceUnavailable || health.Status != "unavailable" {
+		w.t.Errorf("ready: %d %+v", status, health)
+	}
+}
+
+// recovers waits until the replica is as it was, and writes once more. A write
+// that was refused is not there, unless it was said that this is not known.
+func (w *row) recovers() {
+	w.t.Helper()
+	eventually(w.t, "ready without complaint", func() bool {
+		status, health := w.replica.ready()
+		return status == http.StatusOK && health.Status == "ok"
+	})
+	w.replica.agrees(w.policy)
+	w.policy = w.other()
+	w.replica.mustWrite(w.policy)
+	w.replica.agrees(w.policy)
+	w.verify()
+}
+
+// verify looks into the database itself: an unbroken chain, readable facts.
+func (s *site) verify() access.Revision {
+	s.t.Helper()
+	db, err := store.Open(s.t.Context(), s.store)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	facts, err := db.Load(s.t.Context(), access.DefaultTenant)
+	if err != nil {
+		s.t.Errorf("the facts cannot be read: %v", err)
+	}
+	if err := db.Verify(s.t.Context(), access.DefaultTenant); err != nil {
+		s.t.Errorf("the history is broken: %v", err)
+	}
+	return facts.Revision
+}
+
+// TestTable_storeDown: the store refuses connections. Checks are answered from
+// memory until the stale limit, writes are refused at once.
+func TestTable_storeDown(t *testing.T) {
+	t.Parallel()
+	w := newRow(t, onMySQL(accesstest.MySQL(t)))
+	w.replica.store.cut()
+	w.refusesWrites(2 * time.Second)
+	if w.decidesWhileReady(patience) == 0 {
+		t.Error("it never said that it was degraded")
+	}
+	w.refusesChecks()
+	w.refusesWrites(2 * time.Second)
+	w.replica.store.mend()
+	w.recovers()
+}
+
+// TestTable_storeHalfOpen: nothing passes, and nobody is told. As down.
+func TestTable_storeHalfOpen(t *testing.T) {
+	t.Parallel()
+	w := newRow(t, onMySQL(accesstest.MySQL(t)))
+	w.replica.store.drop()
+	w.halfOpen()
+	w.replica.store.mend()
+	w.recovers()
+}
+
+// TestTable_storeFrozen: the database hangs with its connections open.
+func TestTable_storeFrozen(t *testing.T) {
+	t.Parallel()
+	own := accesstest.OwnMySQL(t)
+	w := newRow(t, onMySQL(own.Database(t)))
+	own.Freeze(t)
+	w.halfOpen()
+	own.Thaw(t)
+	w.recovers()
+}
+
+func (w *row) halfOpen() {
+	w.t.Helper()
+	w.refusesWrites(3 * time.Second)
+	if w.decidesWhileReady(patience) == 0 && w.replica.readyNow() {
+		w.t.Error("it is ready for ever")
+	}
+	w.refusesChecks()
+}
+
+func (r *replica) readyNow() bool { status, _ := r.ready(); return status == http.StatusOK }
+
+// TestTable_storeSlow: every answer of the store takes two seconds. Checks do
+// not notice; what is not done within three seconds is given up. (A policy has
+// minutes, as it may be large.)
+func TestTable_storeSlow(t *testing.T) {
+	t.Parallel()
+	w := newRow(t, onMySQL(accesstest.MySQL(t)), "--store-stale-after=10s")
+	w.replica.store.slow(2*time.Second, 0)
+	w.refusesKeys(3 * time.Second)
+	w.decidesWhileReady(12 * time.Second) // longer than what is known holds
+	if status, health := w.replica.ready(); status != http.StatusOK {
+		t.Errorf("a slow store: %d %+v", status, health)
+	}
+	w.replica.store.mend()
+	w.recovers()
+}
+
+// TestTable_storeReadOnly: the store lets itself be read only.
+func TestTable_storeReadOnly(t *testing.T) {
+	t.Parallel()
+	own := accesstest.OwnMySQL(t)
+	w := newRow(t, onMySQL(own.Database(t)))
+	root := openMySQL(t, own.Address)
+	sqlExec(t, root, "SET GLOBAL read_only = 1")
+	w.refusesWrites(2 * time.Second)
+	w.replica.agrees(w.policy)
+	sqlExec(t, root, "SET GLOBAL read_only = 0")
+	w.recovers()
+}
+
+// TestTable_storeOlder: the store was failed over to a copy that lacks our
+// newest revision, or restored from an older backup. What was revoked since does
+// not come back: readiness and alarm say it at once, answers come by what is
+// known here until that is too old, then none come, until the store has caught
+// up or somebody says that its state is the truth.
+func TestTable_storeOlder(t *testing.T) {
+	t.Parallel()
+	own := accesstest.OwnMySQL(t)
+	w := newRow(t, onMySQL(own.Database(t)))
+	root := openMySQL(t, own.Address)
+	restore := backup(t, root, w.store.DSN)
+	w.policy.in[3] = false
+	w.replica.mustWrite(w.policy)
+	undo := restore()
+	eventually(t, "not ready", func() bool {
+		if d, a := w.replica.check(3); a.status == http.StatusOK && d.Allowed {
+			t.Fatal("what was revoked is allowed again")
+		}
+		return !w.replica.readyNow()
+	})
+	if _, health := w.replica.ready(); !strings.Contains(reasons(health.Checks), "older than") {
+		t.Errorf("readiness does not say why: %+v", health)
+	}
+	eventually(t, "no answers", func() bool {
+		d, a := w.replica.check(3)
+		if a.status == http.StatusOK && d.Allowed {
+			t.Fatal("what was revoked is allowed again")
+		}
+		return a.status == http.StatusServiceUnavailable
+	})
+	w.refusesChecks()
+	undo()
+	w.recovers()
+}
+
+// TestTable_storeFull: nothing more can be stored. The error is the database's own.
+func TestTable_storeFull(t *testing.T) {
+	t.Parallel()
+	own := accesstest.OwnMySQL(t, "--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:24M")
+	w := newRow(t, onMySQL(own.Database(t)))
+	db := openMySQL(t, w.store.DSN)
+	makeRoom := fill(t, db)
+	eventually(t, "full", func() bool {
+		if _, a := w.replica.write(w.other()); a.status != http.StatusOK {
+			return true
+		}
+		w.policy = w.other()
+		return false
+	})
+	w.refusesWrites(2 * time.Second)
+	w.decidesWhileReady(time.Second)
+	w.replica.agrees(w.policy)
+	makeRoom()
+	w.recovers()
+}
+
+// fill leaves no room in the database. What makes room again was deleted before,
+// in a transaction that is held open: a full database cannot even delete.
+func fill(t testing.TB, db *sql.DB) (makeRoom func()) {
+	t.Helper()
+	for _, table := range []string{"reserve", "filler"} {
+		sqlExec(t, db, "CREATE TABLE "+table+" (n INT AUTO_INCREMENT PRIMARY KEY, x LONGBLOB)")
+	}
+	sqlExec(t, db, "INSERT INTO reserve (x) VALUES (REPEAT('x', 2000000))")
+	held, err := db.BeginTx(context.Background(), nil)
+	if err == nil {
+		_, err = held.ExecContext(t.Context(), "DELETE FROM reserve")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 1 << 20; size > 0; {
+		if _, err := db.ExecContext(t.Context(), "INSERT INTO filler (x) VALUES (REPEAT('x', ?))", size); err != nil {
+			size /= 2
+		}
+	}
+	return func() {
+		if err := held.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "room", func() bool { // what was deleted is cleared away behind the scenes
+			_, err := db.ExecContext(t.Context(), "INSERT INTO reserve (x) VALUES (REPEAT('x', 500000))")
+			return err == nil
+		})
+	}
+}
+
+// backup copies all tables of a database. What it returns puts the copy in the
+// place of the tables, at once, and returns a function that undoes this.
+func backup(t testing.TB, root *sql.DB, dsn string) (restore func() (undo func())) {
+	t.Helper()
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := config.DBName
+	rows, err := root.QueryContext(t.Context(), "SELECT table_name FROM information_schema.tables WHERE table_schema = ?", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tables []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, table)
+	}
+	if err := rows.Err(); err != nil || len(tables) == 0 {
+		t.Fatalf("%d tables: %v", len(tables), err)
+	}
+	for _, other := range []string{"_copy", "_away"} {
+		sqlExec(t, root, "CREATE DATABASE "+name+other)
+	}
+	for _, table := range tables {
+		sqlExec(t, root, "CREATE TABLE "+name+"_copy."+table+" LIKE "+name+"."+table)
+		sqlExec(t, root, "INSERT INTO "+name+"_copy."+table+" SELECT * FROM "+name+"."+table)
+	}
+	move := func(steps ...[2]string) {
+		var moves []string
+		for _, step := range steps {
+			for _, table := range tables {
+				moves = append(moves, name+step[0]+"."+table+" TO "+name+step[1]+"."+table)
+			}
+		}
+		sqlExec(t, root, "RENAME TABLE "+strings.Join(moves, ", "))
+	}
+	return func() func() {
+		move([2]string{"", "_away"}, [2]string{"_copy", ""})
+		return func() { move([2]string{"", "_copy"}, [2]string{"_away", ""}) }
+	}
+}
+
+func openMySQL(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func sqlExec(t testing.TB, db *sql.DB, statement string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if _, err := db.ExecContext(ctx, statement); err != nil {
+		t.Fatalf("%.200s: %v", statement, err)
+	}
+}
+
+func reasons(checks []api.HealthCheck) string {
+	var all []string
+	for _, c := range checks {
+		all = append(all, c.Reasons...)
+	}
+	return strings.Join(all, "; ")
+}
