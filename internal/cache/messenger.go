@@ -5,7 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"log/slog"
+	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 const (
 	wakeEvery   = 10 * time.Millisecond
 	probeEvery  = 3 * time.Second // how often a silent subscription is asked whether it is alive
-	retryAfter  = time.Second     // between attempts to subscribe
+	retryAfter  = time.Second / 2 // between attempts to subscribe
 	mostTenants = 1024            // with news that has not been passed on yet; of others nothing is said
 )
 
@@ -30,7 +31,6 @@ type Messenger struct {
 	redis   *Redis
 	channel string
 	self    string // tells our own news from that of others
-	log     *slog.Logger
 
 	outgoing news
 	counts   MessengerStats
@@ -47,7 +47,7 @@ type MessengerStats struct {
 // NewMessenger makes a messenger over a Redis.
 func NewMessenger(r *Redis) *Messenger {
 	return &Messenger{
-		redis: r, channel: r.options.Prefix + "revisions", self: rand.Text(), log: r.log,
+		redis: r, channel: r.options.Prefix + "revisions", self: rand.Text(),
 		outgoing: newNews(),
 	}
 }
@@ -97,7 +97,9 @@ func (m *Messenger) publish(ctx context.Context, tenant string, revision access.
 func (m *Messenger) listen(ctx context.Context, incoming *news) {
 	for ctx.Err() == nil {
 		subscription := m.redis.client.Subscribe(ctx, m.channel)
+		stop := context.AfterFunc(ctx, func() { _ = subscription.Close() }) // it waits for messages, not for ctx
 		m.hear(ctx, subscription, incoming)
+		stop()
 		_ = subscription.Close() // it is given up
 		select {
 		case <-ctx.Done():
@@ -106,24 +108,26 @@ func (m *Messenger) listen(ctx context.Context, incoming *news) {
 	}
 }
 
-// hear reads messages; the client makes new connections by itself. Each time it
-// has subscribed again, something may have been missed.
+// hear reads messages until the connection is lost, or silent although it was
+// asked for a sign of life: behind a dead network nobody says that it is gone.
+// Each time it has been subscribed, something may have been missed before.
 func (m *Messenger) hear(ctx context.Context, s *redis.PubSub, incoming *news) {
-	heard := s.ChannelWithSubscriptions(redis.WithChannelHealthCheckInterval(probeEvery))
-	for {
-		select {
-		case <-ctx.Done():
+	for asked := false; ; {
+		message, err := s.ReceiveTimeout(ctx, probeEvery)
+		var network net.Error
+		switch {
+		case err == nil:
+			asked = false
+		case !errors.As(err, &network) || !network.Timeout() || asked || s.Ping(ctx) != nil:
 			return
-		case message, open := <-heard:
-			if !open {
-				return
-			}
-			switch message := message.(type) {
-			case *redis.Subscription:
-				incoming.add("", 0)
-			case *redis.Message:
-				m.take(message.Payload, incoming)
-			}
+		default:
+			asked = true
+		}
+		switch message := message.(type) {
+		case *redis.Subscription:
+			incoming.add("", 0)
+		case *redis.Message:
+			m.take(message.Payload, incoming)
 		}
 	}
 }
