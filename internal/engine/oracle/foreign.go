@@ -76,12 +76,7 @@ func (o *Oracle) setOf(r *access.Request) (set, error) {
 	if err != nil {
 		return set{}, err
 	}
-	def := func(letter string) *model.Assertion {
-		if a := m[letter][letter+r.RawSet]; a != nil {
-			return a
-		}
-		return m[letter][letter]
-	}
+	def := definition(m, r.RawSet)
 	if m["m"]["m"+r.RawSet] == nil {
 		return set{}, access.Invalid("context_set", "%q is not defined", r.RawSet)
 	}
@@ -100,6 +95,17 @@ func (o *Oracle) setOf(r *access.Request) (set, error) {
 		}
 	}
 	return s, nil
+}
+
+// definition finds the definitions of a set: the plain one where there is none of
+// its number.
+func definition(m model.Model, set string) func(letter string) *model.Assertion {
+	return func(letter string) *model.Assertion {
+		if a := m[letter][letter+set]; a != nil {
+			return a
+		}
+		return m[letter][letter]
+	}
 }
 
 // value refuses what no question may hold.

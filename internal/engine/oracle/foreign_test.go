@@ -2,6 +2,7 @@ package oracle_test
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -133,5 +134,57 @@ func TestOracle_loads(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestQuestions: they are the same every time, come up with both answers under
+// both kinds of models, and stock Casbin and the engine agree.
+func TestQuestions(t *testing.T) {
+	for name, f := range map[string]access.Facts{"built-in": oracle.Sample(500), "own": foreign()} {
+		t.Run(name, func(t *testing.T) {
+			o, err := oracle.New(f, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := engine.Compile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			questions, again := oracle.Questions(f, 300), oracle.Questions(f, 300)
+			allowed := 0
+			for i, q := range questions {
+				if !reflect.DeepEqual(q, again[i]) {
+					t.Fatalf("%+v, and then %+v", q, again[i])
+				}
+				d, err := o.Decide(&q, now)
+				if err != nil {
+					t.Fatalf("%+v: %v", q, err)
+				}
+				if d.Allowed {
+					allowed++
+				}
+				if ours, err := s.Decide(&q, now); err != nil || ours.Allowed != d.Allowed || ours.Reason != d.Reason {
+					t.Errorf("%+v: ours %+v, stock %+v, %v", q, ours, d, err)
+				}
+			}
+			if allowed < 15 || allowed > 285 {
+				t.Errorf("%d of %d allowed", allowed, len(questions))
+			}
+		})
+	}
+}
+
+// TestOracle_Held gives what the adapter holds, less what does not hold now.
+func TestOracle_Held(t *testing.T) {
+	f := foreign()
+	o, err := oracle.New(f, &counted{rules: f.Rules[1:]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[time.Time]int{now.Add(-1): 3, now: 2} {
+		held, err := o.Held(at)
+		if err != nil || len(held) != want {
+			t.Errorf("at %v: %v, %v", at, held, err)
+		}
 	}
 }

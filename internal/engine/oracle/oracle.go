@@ -146,8 +146,19 @@ func (o *Oracle) load(now time.Time) error {
 	return o.loadForeign(now)
 }
 
+// Held gives the rules that hold at the moment now, as the adapter gives them,
+// each kind in its order; those of the facts where there is no adapter.
+func (o *Oracle) Held(now time.Time) ([]access.Rule, error) { return o.held(o.text(), now) }
+
+func (o *Oracle) text() string {
+	if o.facts.Ours() {
+		return engine.Model(o.facts.Combining)
+	}
+	return o.facts.Model
+}
+
 func (o *Oracle) loadOurs(now time.Time) error {
-	text := engine.Model(o.facts.Combining)
+	text := o.text()
 	rules, err := o.held(text, now)
 	if err != nil {
 		return err
