@@ -19,8 +19,9 @@ type write struct {
 	tx       *gorm.DB
 	tenant   tenantRow // its fields except id, code and revision may be changed
 	now      time.Time
-	chunk    int   // how many rows a statement may carry
-	resident int64 // users up to which a tenant is loaded with them
+	chunk    int    // how many rows a statement may carry
+	resident int64  // users up to which a tenant is loaded with them
+	byLine   string // makes a query find rules by their line
 	changes  []changeRow
 }
 
@@ -66,7 +67,7 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 		if err := fresh(c.Base, tenant.Revision); err != nil {
 			return err
 		}
-		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident}
+		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident, byLine: s.byLine}
 		if err := do(w); err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 
 // view sees what the transaction has done so far.
 func (w *write) view() view {
-	return view{ctx: w.ctx, tx: w.tx.Statement.ConnPool, tenant: w.tenant, resident: w.resident}
+	return view{ctx: w.ctx, tx: w.tx.Statement.ConnPool, tenant: w.tenant, resident: w.resident, byLine: w.byLine}
 }
 
 func fresh(base, current access.Revision) error {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -65,4 +68,18 @@ func (s *Store) Forge(tenant string, number access.Revision) error {
 		l.change(c)
 	}
 	return s.db.Exec("UPDATE revision SET author = ?, hash = ? WHERE tenant_id = ? AND number = ?", r.Author, l.sum(), t.ID, number).Error
+}
+
+// SubjectQuestion is what is asked of the database about users of the tenant
+// default, with the values in their places.
+func (s *Store) SubjectQuestion(ids ...string) string {
+	r := s.subjects(context.Background(), access.DefaultTenant)
+	query, args := r.question(ids)
+	for _, a := range args {
+		if text, ok := a.(string); ok {
+			a = "'" + text + "'"
+		}
+		query = strings.Replace(query, "?", fmt.Sprint(a), 1)
+	}
+	return query
 }

@@ -17,7 +17,8 @@ type view struct {
 	tx     gorm.ConnPool // an open transaction
 	tenant tenantRow
 
-	resident int64 // users up to which a tenant is loaded with them
+	resident int64  // users up to which a tenant is loaded with them
+	byLine   string // makes a query find rules by their line
 }
 
 // snapshot opens a transaction that only reads and sees one state of the
@@ -40,7 +41,7 @@ func (s *Store) snapshot(ctx context.Context, tenant string, read func(view) err
 	if err != nil {
 		return err
 	}
-	return read(view{ctx: ctx, tx: tx, tenant: row, resident: s.resident})
+	return read(view{ctx: ctx, tx: tx, tenant: row, resident: s.resident, byLine: s.byLine})
 }
 
 func readTenant(ctx context.Context, q gorm.ConnPool, code string) (tenantRow, error) {
@@ -212,7 +213,7 @@ func (l *loader) rules() error {
 	want, err := l.tenant.Rules, error(nil)
 	if l.facts.Fetched {
 		want -= l.tenant.UserRules
-		err = readPolicyRules(l.ctx, l.tx, l.tenant.ID, l.rule)
+		err = readPolicyRules(l.view, l.rule)
 		slices.SortFunc(l.facts.Rules, byPlace)
 	} else {
 		err = readRules(l.ctx, l.tx, l.tenant.ID, l.rule)

@@ -155,11 +155,11 @@ func (r ruleRow) rule() (access.Rule, error) {
 
 // readRules streams a tenant's rules in their order.
 func readRules(ctx context.Context, q gorm.ConnPool, tenant int64, take func(ruleRow) error) error {
-	return readRulesWhere(ctx, q, tenant, "1 = 1 ORDER BY id", take)
+	return readRulesWhere(ctx, q, tenant, "", "1 = 1 ORDER BY id", take)
 }
 
-func readRulesWhere(ctx context.Context, q gorm.ConnPool, tenant int64, where string, take func(ruleRow) error) error {
-	query := "SELECT " + ruleColumns + " FROM casbin_rule WHERE tenant_id = ? AND " + where
+func readRulesWhere(ctx context.Context, q gorm.ConnPool, tenant int64, hint, where string, take func(ruleRow) error) error {
+	query := "SELECT " + ruleColumns + " FROM casbin_rule " + hint + " WHERE tenant_id = ? AND " + where
 	return each(ctx, q, query, []any{tenant}, func(rows *sql.Rows) error {
 		r := ruleRow{TenantID: tenant}
 		err := rows.Scan(&r.ID, &r.Ptype, &r.V0, &r.V1, &r.V2, &r.V3, &r.V4, &r.V5,
@@ -182,9 +182,9 @@ var policyRanges = []string{
 }
 
 // readPolicyRules streams a tenant's rules that are no user's own, in no order.
-func readPolicyRules(ctx context.Context, q gorm.ConnPool, tenant int64, take func(ruleRow) error) error {
+func readPolicyRules(v view, take func(ruleRow) error) error {
 	for _, part := range policyRanges {
-		if err := readRulesWhere(ctx, q, tenant, part, take); err != nil {
+		if err := readRulesWhere(v.ctx, v.tx, v.tenant.ID, v.byLine, part, take); err != nil {
 			return err
 		}
 	}

@@ -61,6 +61,7 @@ type subjectReader struct {
 	ctx    context.Context
 	tenant string
 	most   int // users whom a statement may ask for
+	byLine string
 	found  []access.SubjectFacts
 
 	at      map[string][]int // places in found, by id
@@ -69,7 +70,7 @@ type subjectReader struct {
 }
 
 func (s *Store) subjects(ctx context.Context, tenant string) *subjectReader {
-	return &subjectReader{judge: judge{ours: true}, ctx: ctx, tenant: tenant, most: s.chunk / 4}
+	return &subjectReader{judge: judge{ours: true}, ctx: ctx, tenant: tenant, most: s.chunk / 4, byLine: s.byLine}
 }
 
 // subjectQuery reads everything about some users at once: one way to the server
@@ -85,7 +86,7 @@ const subjectQuery = `
 		FROM tenant t JOIN users u ON u.tenant_id = t.id WHERE t.code = ? AND u.id IN (?)
 	UNION ALL
 	SELECT 3, r.id, r.valid_from, r.valid_until, r.pending, r.v0, r.ptype, r.v1, r.v2, r.v3, r.v4, r.v5, r.origin
-		FROM tenant t JOIN casbin_rule r ON r.tenant_id = t.id WHERE t.code = ? AND r.ptype IN ('g', 'p') AND r.v0 IN (?)`
+		FROM tenant t JOIN casbin_rule r {{byLine}} ON r.tenant_id = t.id WHERE t.code = ? AND r.ptype IN ('g', 'p') AND r.v0 IN (?)`
 
 // The parts of its answer.
 const (
@@ -138,7 +139,7 @@ func (r *subjectReader) question(ids []string) (string, []any) {
 		users = append(users, id)
 		names = append(names, access.Name(access.KindUser, id))
 	}
-	return strings.ReplaceAll(subjectQuery, "IN (?)", list), slices.Concat(stripes, users, names)
+	return strings.NewReplacer("IN (?)", list, "{{byLine}}", r.byLine).Replace(subjectQuery), slices.Concat(stripes, users, names)
 }
 
 func (r *subjectReader) row(rows *sql.Rows) error {
