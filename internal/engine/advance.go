@@ -306,7 +306,7 @@ func (a *advance) missing(before *frame) error {
 // names tells whether a line names one of these.
 func (h *held) names(scopes map[uint32]bool, conditions map[string]bool) bool {
 	return slices.ContainsFunc(h.links, func(l link) bool { return scopes[l.scope] }) ||
-		slices.ContainsFunc(h.rules(), func(r rule) bool { return scopes[r.scope] }) ||
+		slices.ContainsFunc(h.rules, func(r rule) bool { return scopes[r.scope] }) ||
 		slices.ContainsFunc(h.extras().gates, func(g *gate) bool { return conditions[g.id] })
 }
 

@@ -113,8 +113,8 @@ func (sc *scratch) pathTo(name uint32) []access.Rule {
 
 // ruleOf writes a p line out as it was.
 func (sc *scratch) ruleOf(owner uint32, h *held, i int) access.Rule {
-	r := &h.more.rules[i]
-	line := access.Rule{Type: "p", Place: sc.placeOf(h.more.places[i]), Origin: h.extras().ofRules.get(i)}
+	r := &h.rules[i]
+	line := access.Rule{Type: "p", Place: sc.placeOf(h.rest.places[i]), Origin: h.extras().ofRules.get(i)}
 	effect, condition := string(access.Allow), access.NoCondition
 	if r.act.denies() {
 		effect = string(access.Deny)

@@ -82,8 +82,8 @@ var Mutations = map[string]func(*Snapshot){
 	},
 	"order of rules lost": func(s *Snapshot) {
 		s.eachHeld(func(h *held) {
-			for i := range h.rules() {
-				h.more.places[i] = -h.more.places[i]
+			for i := range h.rules {
+				h.rest.places[i] = -h.rest.places[i]
 			}
 		})
 	},
@@ -102,8 +102,8 @@ func (s *Snapshot) eachHeld(edit func(*held)) {
 
 func (s *Snapshot) eachRule(edit func(*rule)) {
 	s.eachHeld(func(h *held) {
-		for i := range h.rules() {
-			edit(&h.rules()[i])
+		for i := range h.rules {
+			edit(&h.rules[i])
 		}
 	})
 }
@@ -145,3 +145,6 @@ func (s *Snapshot) shortcuts() {
 		*h = lines.pack(&room{})
 	})
 }
+
+// Forget empties what is remembered of subjects.
+func Forget(s *Snapshot) { s.memory.cache.InvalidateAll() }

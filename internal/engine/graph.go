@@ -33,7 +33,7 @@ func grantsOf(holders pages[holder], sections uint32) runs[granted] {
 	var of []uint32
 	var entries []granted
 	for to := range holders.n {
-		for i, r := range holders.at(to).rules() {
+		for i, r := range holders.at(to).rules {
 			if !r.act.denies() {
 				of, entries = append(of, r.section), append(entries, granted{to: to, nth: number(i)})
 			}

@@ -45,12 +45,12 @@ type gate struct {
 // held is what a name holds by its own lines.
 type held struct {
 	links []link // by place
-	more  *more  // nil where there are plain links only
+	rules []rule // by scope, section and place
+	rest  *rest  // nil where there are links only, and nothing is to be said of them
 }
 
-// more is what few users and nearly all roles have.
-type more struct {
-	rules  []rule  // by scope, section and place
+// rest is what is only looked at where a line decides or is in question.
+type rest struct {
 	places []int64 // of rules
 	extras *extras // nil where all holds always and nothing was written in a file
 }
@@ -68,18 +68,11 @@ type extras struct {
 // that somebody belongs to it.
 const stranger = 1 << 31
 
-func (h *held) rules() []rule {
-	if h.more == nil {
-		return nil
-	}
-	return h.more.rules
-}
-
 func (h *held) extras() *extras {
-	if h.more == nil || h.more.extras == nil {
+	if h.rest == nil || h.rest.extras == nil {
 		return &noExtras
 	}
-	return h.more.extras
+	return h.rest.extras
 }
 
 var noExtras extras
@@ -89,7 +82,7 @@ func (h *held) gate(r *rule) *gate {
 	if r.gate == 0 {
 		return nil
 	}
-	return h.more.extras.gates[r.gate-1]
+	return h.rest.extras.gates[r.gate-1]
 }
 
 // timed gives what a link hangs upon, or nil.
@@ -130,8 +123,8 @@ func (l *loose) take(h *held) {
 	l.reset()
 	x := h.extras()
 	l.strangers = x.strangers
-	for i, r := range h.rules() {
-		l.rules = append(l.rules, looseRule{rule: r, place: h.more.places[i], gate: h.gate(&r), origin: x.ofRules.get(i)})
+	for i, r := range h.rules {
+		l.rules = append(l.rules, looseRule{rule: r, place: h.rest.places[i], gate: h.gate(&r), origin: x.ofRules.get(i)})
 	}
 	for i, k := range h.links {
 		l.links = append(l.links, looseLink{link: k, gate: h.timed(i), origin: x.ofLinks.get(i)})
@@ -145,17 +138,17 @@ func (l *loose) pack(room *room) held {
 	})
 	slices.SortFunc(l.links, func(a, b looseLink) int { return cmp.Compare(a.place, b.place) })
 	x := l.extras()
-	h := held{links: take(&room.links, len(l.links))}
+	h := held{links: take(&room.links, len(l.links)), rules: take(&room.rules, len(l.rules))}
 	for i := range l.links {
 		h.links[i] = l.links[i].link
 	}
 	if len(l.rules) == 0 && x == nil {
 		return h
 	}
-	h.more = room.one()
-	*h.more = more{rules: take(&room.rules, len(l.rules)), places: take(&room.places, len(l.rules)), extras: x}
+	h.rest = room.one()
+	*h.rest = rest{places: take(&room.places, len(l.rules)), extras: x}
 	for i := range l.rules {
-		h.more.rules[i], h.more.places[i] = l.rules[i].rule, l.rules[i].place
+		h.rules[i], h.rest.places[i] = l.rules[i].rule, l.rules[i].place
 	}
 	return h
 }
@@ -202,18 +195,18 @@ type room struct {
 	rules  []rule
 	places []int64
 	links  []link
-	more   []more
+	rest   []rest
 	many   bool // make many of the last sort at once
 }
 
-func (r *room) one() *more {
+func (r *room) one() *rest {
 	if !r.many {
-		return &more{}
+		return &rest{}
 	}
-	if len(r.more) == 0 {
-		r.more = make([]more, pageSize)
+	if len(r.rest) == 0 {
+		r.rest = make([]rest, pageSize)
 	}
-	return &take(&r.more, 1)[0]
+	return &take(&r.rest, 1)[0]
 }
 
 // take cuts a list of n entries off, or makes one.
@@ -232,9 +225,9 @@ func take[T any](from *[]T, n int) []T {
 // weight is how many bytes this takes, nearly.
 func (h *held) weight() int {
 	w := 16 * len(h.links)
-	if h.more == nil {
+	if h.rest == nil {
 		return w
 	}
 	x := h.extras()
-	return w + 56 + 24*len(h.more.rules) + 72*len(x.gates) + 4*len(x.timed) + 8*(len(x.ofRules.at)+len(x.ofLinks.at)) + 116*len(x.strangers)
+	return w + 32 + 24*len(h.rules) + 72*len(x.gates) + 4*len(x.timed) + 8*(len(x.ofRules.at)+len(x.ofLinks.at)) + 116*len(x.strangers)
 }

@@ -250,7 +250,7 @@ func (h *hunt) candidates() error {
 			if err := h.patience.step(); err != nil {
 				return err
 			}
-			if q.fits(&h.holder(g.to).rules()[g.nth]) {
+			if q.fits(&h.holder(g.to).rules[g.nth]) {
 				fit = append(fit, g.to)
 			}
 		}
@@ -268,7 +268,7 @@ func (h *hunt) candidate(p *subject) bool {
 	if p.reaches(h.fitting) {
 		return true
 	}
-	q, rules := h.first(), p.rules()
+	q, rules := h.first(), p.rules
 	for i := range rules {
 		if q.fits(&rules[i]) && slices.Contains(q.sectionChain.of(q.section), rules[i].section) {
 			return true

@@ -150,7 +150,7 @@ func (c *crowding) put(p *subject) {
 }
 
 // void tells whether nothing is known of a subject any more.
-func (p *subject) void() bool { return p.account == nil && len(p.links) == 0 && p.more == nil }
+func (p *subject) void() bool { return p.account == nil && len(p.links) == 0 && p.rest == nil }
 
 // writable gives a leaf that may be changed, which is a copy unless it is one already.
 func (c *crowding) writable(leaf []*subject) []*subject {

@@ -140,11 +140,11 @@ func (sc *scratch) fill(t *table) *table {
 func (sc *scratch) gather(owner uint32, t *table) {
 	h := sc.linesOf(owner, t.subject)
 	idle := t.exempt || sc.combining == access.AllowOverrides // whatever denies
-	rules := h.rules()
+	rules := h.rules
 	for i := range rules {
 		r := &rules[i]
 		if onPath(sc.path, r.scope) && !(idle && r.act.denies()) {
-			sc.gathered = append(sc.gathered, spot{place: h.more.places[i], act: r.act, gate: h.gate(r), held: h, owner: owner, nth: number(i)})
+			sc.gathered = append(sc.gathered, spot{place: h.rest.places[i], act: r.act, gate: h.gate(r), held: h, owner: owner, nth: number(i)})
 		}
 	}
 }
