@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -59,18 +60,19 @@ func program(t testing.TB) string {
 // site is one installation: a database, a Redis, a key for both, and whatever
 // replicas a test starts over them.
 type site struct {
-	t     testing.TB
-	store store.Options
-	redis string   // host:port; no Redis when empty
-	flags []string // of every replica
-	key   string
+	t      testing.TB
+	store  store.Options
+	redis  string   // host:port; no Redis when empty
+	prefix string   // of this site's keys in Redis
+	flags  []string // of every replica
+	key    string
 }
 
 // newSite prepares a database. Its replicas look and forget quickly, so that
 // tests need not wait long.
 func newSite(t testing.TB, o store.Options) *site {
 	t.Helper()
-	s := &site{t: t, store: o, flags: []string{"--store-poll-interval=50ms", "--store-stale-after=3s"}}
+	s := &site{t: t, store: o, prefix: rand.Text() + ":", flags: []string{"--store-poll-interval=50ms", "--store-stale-after=3s"}}
 	db := accesstest.OpenStore(t, o)
 	admin := access.Caller{Name: "test", Tenant: access.AllTenants, May: access.KeyAdmin}
 	var err error
@@ -92,6 +94,9 @@ type replica struct {
 	http        *http.Client
 }
 
+// redisSecret is what replicas share, and an attacker does not know.
+const redisSecret = "a secret of thirty-two characters or more"
+
 // start starts a replica and waits until it answers.
 func (s *site) start(flags ...string) *replica {
 	s.t.Helper()
@@ -107,6 +112,10 @@ func (s *site) start(flags ...string) *replica {
 		dsn = config.FormatDSN()
 	}
 	args := append([]string{"serve", "-o", "json", "--listen=127.0.0.1:0", "--allow-empty", "--store-driver=" + s.store.Driver}, s.flags...)
+	if s.redis != "" {
+		r.data = newLine(s.t, s.redis)
+		args = append(args, "--cache-redis-addresses="+r.data.address(), "--cache-redis-secret="+redisSecret, "--cache-redis-prefix="+s.prefix)
+	}
 	r.run(append(args, flags...), "BAILIWICK_STORE_DSN="+dsn)
 	return r
 }

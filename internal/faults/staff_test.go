@@ -76,8 +76,13 @@ func question(user int) api.Request {
 }
 
 // check asks about one user.
-func (r *replica) check(user int) (api.Decision, answer) {
-	a := r.do(http.MethodPost, "/v1/enforce", question(user))
+func (r *replica) check(user int) (api.Decision, answer) { return r.checkAt(user, 0) }
+
+// checkAt asks for an answer that is no older than a revision.
+func (r *replica) checkAt(user int, revision uint64) (api.Decision, answer) {
+	q := question(user)
+	q.AtLeast = revision
+	a := r.do(http.MethodPost, "/v1/enforce", q)
 	var d api.Decision
 	if a.status == http.StatusOK {
 		a.err = json.Unmarshal(a.body, &d)
@@ -87,10 +92,16 @@ func (r *replica) check(user int) (api.Decision, answer) {
 
 // agrees asks about every user and compares with what the policy says.
 func (r *replica) agrees(s staff) {
+	r.site.t.Helper()
+	r.agreesAt(s, 0)
+}
+
+// agreesAt is agrees for another replica than the one that wrote.
+func (r *replica) agreesAt(s staff, revision uint64) {
 	t := r.site.t
 	t.Helper()
 	for user := range s.in {
-		d, a := r.check(user)
+		d, a := r.checkAt(user, revision)
 		if a.status != http.StatusOK || a.err != nil {
 			t.Errorf("user-%d: %s", user, a)
 		} else if d.Allowed != s.allows(user) {
