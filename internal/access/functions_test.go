@@ -20,19 +20,23 @@ func TestFunctions_check(t *testing.T) {
 		"none":     {"", access.Functions{}, "[]"},
 		"declared": {"#", access.Functions{Roles: map[string]string{"g": "keyMatch2"}, Domains: map[string]string{"g2": "globMatch"}, Conditions: map[string]string{"g10": "timeMatch"}, Eval: true}, "[]"},
 		"misspelt": {
-			"#", access.Functions{Roles: map[string]string{"g": "keymatch2"}, Origins: map[string]access.Origin{"roles g": at(7)}},
+			"#",
+			access.Functions{Roles: map[string]string{"g": "keymatch2"}, Origins: map[string]access.Origin{"roles g": at(7)}},
 			`[bundle.yaml:7: roles: there is no function "keymatch2" for g (did you mean "keyMatch2"?) [function-unknown]]`,
 		},
 		"of another kind": {
-			"#", access.Functions{Conditions: map[string]string{"g": "keyMatch"}, Origins: map[string]access.Origin{"conditions g": at(8)}},
+			"#",
+			access.Functions{Conditions: map[string]string{"g": "keyMatch"}, Origins: map[string]access.Origin{"conditions g": at(8)}},
 			`[bundle.yaml:8: conditions: there is no function "keyMatch" for g (write one of: timeMatch, none) [function-unknown]]`,
 		},
 		"no role definition": {
-			"#", access.Functions{Domains: map[string]string{"p": "keyMatch"}, Origins: map[string]access.Origin{"domains p": at(9)}},
+			"#",
+			access.Functions{Domains: map[string]string{"p": "keyMatch"}, Origins: map[string]access.Origin{"domains p": at(9)}},
 			`[bundle.yaml:9: domains: "p" is no role definition (write g, g2 and so on, as in the model) [function-misplaced]]`,
 		},
 		"built-in model": {
-			"", access.Functions{Roles: map[string]string{"g": "keyMatch"}, Eval: true, Origins: map[string]access.Origin{"roles g": at(3), "eval": at(4)}},
+			"",
+			access.Functions{Roles: map[string]string{"g": "keyMatch"}, Eval: true, Origins: map[string]access.Origin{"roles g": at(3), "eval": at(4)}},
 			"[bundle.yaml:3: roles g: functions are for a Casbin model of your own; the built-in model has no use for them [functions-builtin] bundle.yaml:4: eval: functions are for a Casbin model of your own; the built-in model has no use for them [functions-builtin]]",
 		},
 	} {

@@ -233,6 +233,7 @@ type (
 )
 
 func (m *matching) decodeNode(d *decoder, key string, n *yaml.Node) { (*word)(m).decodeNode(d, key, n) }
+
 func (l *limiting) decodeNode(d *decoder, key string, n *yaml.Node) { (*word)(l).decodeNode(d, key, n) }
 
 // truth is true or false, and remembers where it stands.

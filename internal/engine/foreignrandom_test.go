@@ -214,7 +214,7 @@ func verb(allowed bool) string {
 	return "denied"
 }
 
-func ourDecision(e *engine.Engine, r *access.Request, t *testing.T) string {
+func ourDecision(t *testing.T, e *engine.Engine, r *access.Request) string {
 	t.Helper()
 	d, err := e.Decide(t.Context(), "t", r)
 	switch {
@@ -263,7 +263,7 @@ func TestForeign_random(t *testing.T) {
 		}
 		for range 12 {
 			r := m.question()
-			got, want := ourDecision(e, r, t), stockDecision(t, &f, stock, r)
+			got, want := ourDecision(t, e, r), stockDecision(t, &f, stock, r)
 			if got != want {
 				t.Fatalf("seed %d, %+v\n%s%v\n%v set %q\ngot  %s\nwant %s", seed, f.Functions, f.Model, f.Rules, r.Raw, r.RawSet, got, want)
 			}
