@@ -65,6 +65,7 @@ var owners = map[string][]string{
 	"github.com/gin-gonic/gin":       {"internal/httpapi", "api/middleware", "scripts/bench"},
 	"github.com/prometheus/":         {"internal/httpapi"},
 	"go.yaml.in/yaml":                {"internal/bundle", "internal/config", "internal/engine/plan"},
+	"github.com/KimMachineGun":       {"cmd/bailiwick"},
 	"github.com/spf13/cobra":         {"cmd/bailiwick"},
 	"golang.org/x/text":              {"internal/access"},
 }

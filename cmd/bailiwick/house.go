@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -13,6 +14,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/cache"
 	"github.com/bailiwick/bailiwick/internal/config"
 	"github.com/bailiwick/bailiwick/internal/engine"
+	"github.com/bailiwick/bailiwick/internal/engine/plan"
 	"github.com/bailiwick/bailiwick/internal/service"
 )
 
@@ -31,6 +33,7 @@ type house struct {
 // storage is what the services need to be kept somewhere.
 type storage interface {
 	service.Source
+	engine.Subjects
 	service.KeyStore
 	service.PolicyStore
 	service.TenantStore
@@ -39,16 +42,26 @@ type storage interface {
 // furnish wires the rooms over a storage, with caches beside it. source is the
 // door through which changes come, for the history.
 func furnish(s storage, near *caches, cfg config.Store, source string, log *slog.Logger) *house {
-	h := &house{engine: engine.New(engine.Options{})}
+	h := &house{}
+	h.engine = engine.New(engine.Options{
+		Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
+	})
 	h.kept = cache.New(pinning{h.engine}, near.options)
 	h.keys = service.NewKeys(s, service.KeysOptions{Source: source})
 	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
-		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Announce: near.announce, Log: log,
+		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Announce: near.announce, Scans: h.scans, Log: log,
 	})
 	h.decisions = service.NewDecisions(h.kept, h.follower)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower)
 	h.tenants = service.NewTenants(s, h.follower)
 	return h
+}
+
+// scans tells whether some set of definitions of a tenant's model can only be
+// answered by looking at many rules.
+func (h *house) scans(tenant string) bool {
+	s, ok := h.engine.Snapshot(tenant)
+	return ok && slices.ContainsFunc(s.Plans(), func(p plan.Info) bool { return p.Slow })
 }
 
 // moveIn loads everything once, and refuses to start on a half: every tenant
@@ -111,6 +124,14 @@ func (p *paper) Load(context.Context, string) (access.Facts, error) { return p.f
 
 func (p *paper) Changes(context.Context, string, access.Revision) (access.Delta, error) {
 	return access.Delta{Tenant: p.facts.Tenant}, nil
+}
+
+func (p *paper) Subjects(context.Context, string, []string) ([]access.SubjectFacts, error) {
+	return nil, errPaper // never asked: all users are in the facts
+}
+
+func (p *paper) Users(context.Context, string, string, int) ([]access.SubjectFacts, error) {
+	return nil, errPaper
 }
 
 func (p *paper) Expire(context.Context, string, time.Time) (access.Delta, error) {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -90,6 +92,7 @@ folder that is removed at the end, the sample tenants, and a key.`,
 func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	cfg := s.config
 	log := c.log(cfg.Log)
+	limitMemory(cfg.Server, log)
 
 	db, err := openStore(ctx, cfg, log, s.migrate)
 	if err != nil {
@@ -124,7 +127,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		Series:    func() []httpapi.Series { return append(near.series(house.kept), house.shadowSeries()...) },
 		Shadow:    house.warnings(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
-		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server),
+		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),
 	})
 	if err != nil {
 		return err
@@ -152,6 +155,19 @@ func bounds(s config.Server) httpapi.Bounds {
 	return httpapi.Bounds{
 		Head: int(s.MaxHeaderBytes), ReadHeader: s.ReadHeaderTimeout, Read: s.ReadTimeout,
 		Write: s.WriteTimeout, Idle: s.IdleTimeout, Drain: s.ShutdownTimeout,
+	}
+}
+
+// limitMemory lets the garbage collector know what the container may use: it
+// works harder near the limit rather than be killed at it.
+func limitMemory(s config.Server, log *slog.Logger) {
+	if s.MemoryLimit == "off" {
+		return
+	}
+	if limit, err := memlimit.Set(); err != nil {
+		log.Debug("the container's memory limit is not known", "error", err)
+	} else if limit != math.MaxInt64 {
+		log.Info("memory is limited", "bytes", limit)
 	}
 }
 

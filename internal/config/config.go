@@ -42,6 +42,19 @@ type Server struct {
 	IdleTimeout       time.Duration `yaml:"idle_timeout" default:"60s" range:"1ms..24h" doc:"Time an idle connection is kept open."`
 	ShutdownTimeout   time.Duration `yaml:"shutdown_timeout" default:"10s" range:"1s..1h" doc:"Time that requests in flight are given when the service is told to stop."`
 	MaxHeaderBytes    Size          `yaml:"max_header_bytes" default:"64KiB" range:"4KiB..1MiB" doc:"Largest head of a request."`
+	MemoryLimit       string        `yaml:"memory_limit" default:"auto" oneof:"auto|off" doc:"auto: the garbage collector keeps to 90 percent of what the container may use, where it has a limit and GOMEMLIMIT is not set; off: it knows of no limit."`
+	Places            Places        `yaml:"places" doc:"How much is done at one time. What finds no place soon is answered 503 with Retry-After, so that what is let in is answered quickly under any load."`
+}
+
+// Places bounds how much is done at one time, by kind of work.
+type Places struct {
+	Checks     int           `yaml:"checks" default:"256" range:"1..100000" doc:"Questions and batches of them."`
+	Consistent int           `yaml:"consistent" default:"128" range:"1..100000" doc:"Questions that name a revision or want the newest, and may wait for it."`
+	Searches   int           `yaml:"searches" default:"16" range:"1..100000" doc:"Searches, explanations and lists."`
+	Scans      int           `yaml:"scans" default:"8" range:"1..100000" doc:"Questions to tenants whose own Casbin model can only be answered by looking at all rules."`
+	Writes     int           `yaml:"writes" default:"16" range:"1..100000" doc:"Changes. Their bodies, up to 16 MiB each, are in memory."`
+	Waiting    int           `yaml:"waiting" default:"512" range:"1..1000000" doc:"Requests of one kind that may wait for a place."`
+	Wait       time.Duration `yaml:"wait" default:"25ms" range:"1ms..1s" doc:"Time that a request waits for a place before it is refused."`
 }
 
 // Store says where policies and history are kept.

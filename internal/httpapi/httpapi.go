@@ -171,8 +171,8 @@ func (c *call) handle() error {
 		c.in = readers.Get().(*reader)
 		defer c.in.release()
 	}
-	if c.route.change {
-		if err := c.enter(writes); err != nil {
+	if w, known := c.route.work(); known {
+		if err := c.enter(w); err != nil {
 			return err
 		}
 	}

@@ -230,6 +230,20 @@ func TestPlaces_apart(t *testing.T) {
 	}
 }
 
+// TestPlaces_lists: lists share their places with searches.
+func TestPlaces_lists(t *testing.T) {
+	c := newCrowded(t, httpapi.Places{Searches: 1, Wait: time.Millisecond})
+	inside := c.begin(t.Context(), "/v1/explain", question)
+	<-c.held.entered
+	for _, path := range []string{"/v1/tenants", "/v1/tenants/default/revisions", "/v1/tenants/default/keys"} {
+		c.wantProblem(c.send(http.MethodGet, path, c.root, ""), 503, "overloaded")
+	}
+	c.held.release <- struct{}{}
+	if w := <-inside; w.Code != 200 {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
 // TestPlaces_writes: changes have places of their own, taken before the body is
 // read, so that what is uploaded at one time is bounded.
 func TestPlaces_writes(t *testing.T) {
@@ -248,6 +262,9 @@ func TestPlaces_writes(t *testing.T) {
 	c.wantProblem(c.send(http.MethodPost, "/v1/tenants", c.root, `{"code":"x"}`), 503, "overloaded")
 	if w := c.send(http.MethodPost, "/v1/enforce", c.root, question); w.Code != 200 {
 		t.Errorf("a question beside it: %d", w.Code)
+	}
+	if w := c.send(http.MethodGet, "/v1/tenants", c.root, ""); w.Code != 200 {
+		t.Errorf("a list beside it: %d", w.Code)
 	}
 	close(body.end)
 	<-done

@@ -198,6 +198,15 @@ func (r *route) bodyLimit() int64 {
 	return r.limit
 }
 
+// work tells what kind of work a request is before its body is read; false for
+// questions, where it depends on what is asked.
+func (r *route) work() (work, bool) {
+	if r.change {
+		return writes, true
+	}
+	return searches, r.need != "" && r.body == nil
+}
+
 func (r *route) timeLimit() time.Duration {
 	if r.inMemory || r.need == "" {
 		return 0
