@@ -195,8 +195,8 @@ func (r *reading) number() uint64 {
 }
 
 func (r *reading) whole() int64 {
-	n := r.number()                  // varints are numbers in zigzag
-	return int64(n>>1) ^ -int64(n&1) //nolint:gosec // the bits are meant
+	n := r.number() // varints are numbers in zigzag
+	return int64(n>>1) ^ -int64(n&1)
 }
 
 func (r *reading) text() string { return r.take(r.number()) }
@@ -212,8 +212,8 @@ func (r *reading) moment() time.Time {
 		r.wrong = true
 		return time.Time{}
 	}
-	t := time.Unix(seconds, int64(nanos)).UTC() //nolint:gosec // less than a second
-	r.wrong = r.wrong || t.IsZero()             // that is written otherwise
+	t := time.Unix(seconds, int64(nanos)).UTC()
+	r.wrong = r.wrong || t.IsZero() // that is written otherwise
 	return t
 }
 

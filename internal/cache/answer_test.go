@@ -76,7 +76,8 @@ func TestMenuAndHolders_areKept(t *testing.T) {
 // in whatever zone and century.
 func TestMoments_ofAllCenturies(t *testing.T) {
 	for _, at := range []time.Time{
-		{}, time.Unix(0, 0), time.Unix(-1, 999_999_999), until.In(time.FixedZone("east", 5*3600)),
+		{},
+		time.Unix(0, 0), time.Unix(-1, 999_999_999), until.In(time.FixedZone("east", 5*3600)),
 		time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC),
 	} {
 		got, ok := cache.DecodeDecision(cache.EncodeDecision(access.Decision{ValidUntil: at}))

@@ -182,7 +182,7 @@ func recall[T any](c *Decisions, kind *answers[T], k key, s Snapshot) (answer T,
 	if !ok {
 		return answer, false
 	}
-	answer = kept.(T) //nolint:errcheck,forcetypeassert // the key holds the sort of question
+	answer = kept.(T) //nolint:forcetypeassert // the key holds the sort of question
 	revision, _ := kind.facts(&answer)
 	*revision = s.Revision()
 	return answer, true
@@ -245,7 +245,7 @@ func keep[T any](c *Decisions, kind *answers[T], k key, s Snapshot, answer *T) {
 // go at once. It is a span and not a moment: nobody's setting of a clock
 // makes it longer.
 func (c *Decisions) life(v value, now time.Time) time.Duration {
-	life := c.ttl - mathrand.N(c.ttl/10+1)
+	life := c.ttl - mathrand.N(c.ttl/10+1) //nolint:gosec // chance, not a secret
 	if !v.until.IsZero() {
 		life = min(life, v.until.Sub(now))
 	}

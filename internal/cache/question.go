@@ -54,7 +54,7 @@ func newKeys(secret []byte) *keys {
 // of gives the key of a question under a stamp, and false where the question
 // holds what cannot be told from everything else.
 func (ks *keys) of(s sort, at access.Stamp, r *access.Request, more ...string) (key, bool) {
-	k := ks.pool.Get().(*keying) //nolint:errcheck,forcetypeassert // nothing else is in this pool
+	k := ks.pool.Get().(*keying) //nolint:forcetypeassert // nothing else is in this pool
 	if cap(k.bytes) <= keptEncoding {
 		defer ks.pool.Put(k)
 	}

@@ -95,9 +95,22 @@ func TestKey_typesKeptApart(t *testing.T) {
 	seen := map[cache.Place]any{}
 	for _, v := range []any{
 		nil, false, true, "", "1", "true", "null", 0, 1, int64(1), uint64(1), 1.0, 0.0, math.Copysign(0, -1), json.Number("1"), json.Number("1.0"),
-		nilList, []any{}, []any{nil}, []any{"a", "b"}, []any{"a,b"}, []any{"ab"}, []any{[]any{"a"}, "b"}, []any{"a", []any{"b"}}, []any{[]any{"a", "b"}},
-		nilMap, map[string]any{}, map[string]any{"a": nil}, map[string]any{"a": "b"}, map[string]any{"a": map[string]any{}},
-		[]any{"a", 1.0}, []any{"a", "1"},
+		nilList,
+		[]any{},
+		[]any{nil},
+		[]any{"a", "b"},
+		[]any{"a,b"},
+		[]any{"ab"},
+		[]any{[]any{"a"}, "b"},
+		[]any{"a", []any{"b"}},
+		[]any{[]any{"a", "b"}},
+		nilMap,
+		map[string]any{},
+		map[string]any{"a": nil},
+		map[string]any{"a": "b"},
+		map[string]any{"a": map[string]any{}},
+		[]any{"a", 1.0},
+		[]any{"a", "1"},
 	} {
 		r := question()
 		r.Context = map[string]any{"v": v}

@@ -63,7 +63,7 @@ func (s *seals) open(k key, found string) (value, bool) {
 
 // mac appends the MAC over sealed to b.
 func (s *seals) mac(b, sealed []byte) []byte {
-	h := s.pool.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // nothing else is in this pool
+	h := s.pool.Get().(hash.Hash) //nolint:forcetypeassert // nothing else is in this pool
 	defer s.pool.Put(h)
 	h.Reset()
 	_, _ = h.Write(sealed) // never fails
