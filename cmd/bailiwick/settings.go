@@ -87,7 +87,17 @@ func storeOptions(cfg config.Config, log *slog.Logger) store.Options {
 	return store.Options{
 		Driver: cfg.Store.DriverName(), DSN: cfg.Store.DSN, Log: log,
 		MaxOpenConns: cfg.Store.MaxOpenConns, MaxIdleConns: cfg.Store.MaxIdleConns, MaxRules: cfg.Limits.Rules,
+		ResidentUsers: residentUsers(cfg.Limits),
 	}
+}
+
+// residentUsers: where none is wanted, zero is said, which to the store means
+// that nothing is said.
+func residentUsers(l config.Limits) int {
+	if l.ResidentUsers == 0 {
+		return -1
+	}
+	return l.ResidentUsers
 }
 
 // any tells whether one of the flags was given.

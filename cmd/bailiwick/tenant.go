@@ -14,7 +14,7 @@ func (c *cli) tenantCommand() *cobra.Command {
 	cmd := group("tenant", "List and create tenants",
 		`  bailiwick tenant list
   bailiwick tenant create crm --description 'the CRM'`)
-	cmd.AddCommand(c.tenantListCommand(), c.tenantCreateCommand())
+	cmd.AddCommand(c.tenantListCommand(), c.tenantCreateCommand(), c.tenantEpochCommand())
 	return cmd
 }
 

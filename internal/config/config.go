@@ -109,7 +109,8 @@ type Shadow struct {
 
 // Limits say how much is stored.
 type Limits struct {
-	Rules int `yaml:"rules" default:"200000" range:"1..10000000" doc:"Rule lines of one tenant."`
+	Rules         int `yaml:"rules" default:"200000" range:"1..10000000" doc:"Rule lines of one tenant."`
+	ResidentUsers int `yaml:"resident_users" default:"200000" range:"0..100000000" doc:"Users up to which a tenant is kept in memory as a whole; those of larger tenants are read when they are asked about. 0: of every tenant."`
 }
 
 // Log says what is written to standard error.
