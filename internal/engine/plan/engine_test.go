@@ -144,17 +144,18 @@ func TestEnforce_scansQueue(t *testing.T) {
 		for i := range n {
 			rules = append(rules, line("p", fmt.Sprint("x", i), "b", "c"))
 		}
-		e := mustCompile(t, plan.Options{
+		o := plan.Options{
 			Model: modelOf("", "g = _, _, (_, _)", "", "r.act + 'x' != 'x' && g(r.sub, p.sub)"), Rules: rules, Clock: clock,
 			Functions: access.Functions{Conditions: map[string]string{"g": "timeMatch"}},
-		})
-		if got := strings.Contains(e.Plans()[0].Why, "WARNING: with 1000 rules"); got != queue || e.Plans()[0].Slow != queue {
+		}
+		engines := []*plan.Engine{mustCompile(t, o), mustCompile(t, o)} // of two tenants
+		if got := strings.Contains(engines[0].Plans()[0].Why, "WARNING: with 1000 rules"); got != queue || engines[0].Plans()[0].Slow != queue {
 			t.Errorf("%d rules: warned is %v", n, got)
 		}
 		var wg sync.WaitGroup
-		for range 4 * limit {
+		for i := range 4 * limit {
 			wg.Go(func() {
-				if _, err := e.Enforce("", []any{"alice", "b", "c"}); err != nil {
+				if _, err := engines[i%2].Enforce("", []any{"alice", "b", "c"}); err != nil {
 					t.Error(err)
 				}
 			})
