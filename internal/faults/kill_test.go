@@ -10,14 +10,11 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/accesstest"
-	"github.com/bailiwick/bailiwick/internal/bundle"
-	"github.com/bailiwick/bailiwick/internal/engine"
 	"github.com/bailiwick/bailiwick/internal/store"
 )
 
@@ -176,15 +173,8 @@ func (k *killing) compare() {
 // storedIn tells whether the rules are exactly those of the policy.
 func (s staff) storedIn(t testing.TB, f access.Facts) bool {
 	t.Helper()
-	files := fstest.MapFS{}
-	for path, text := range s.policy().Files {
-		files[path] = &fstest.MapFile{Data: []byte(text)}
-	}
-	read, err := bundle.Read(files, bundle.Options{ModelOf: engine.ModelOf})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.Equal(sorted(read.Policy.Facts().Rules), sorted(f.Rules))
+	p := s.read(t)
+	return slices.Equal(sorted(p.Facts().Rules), sorted(f.Rules))
 }
 
 func sorted(rules []access.Rule) []string {

@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"testing"
+	"testing/fstest"
 
 	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/bundle"
+	"github.com/bailiwick/bailiwick/internal/engine"
 )
 
 // staff is a small policy that says at a glance who may what, so that tests
@@ -49,6 +54,20 @@ func (s staff) policy() api.Policy {
 		"groups/staff.yaml":   "apiVersion: bailiwick/v1\nkind: Group\ncode: staff\nname: Staff\nroles: [clerk]\n",
 		"users/staff.yaml":    users.String(),
 	}}
+}
+
+// read gives it as the words have it.
+func (s staff) read(t testing.TB) access.Policy {
+	t.Helper()
+	files := fstest.MapFS{}
+	for path, text := range s.policy().Files {
+		files[path] = &fstest.MapFile{Data: []byte(text)}
+	}
+	read, err := bundle.Read(files, bundle.Options{ModelOf: engine.ModelOf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read.Policy
 }
 
 // write puts the policy into force through a replica.
