@@ -17,9 +17,14 @@ var (
 	ErrUnavailable = errors.New("not available") // could not decide or write now; try again later
 )
 
+// ErrOutcomeUnknown is an ErrUnavailable of a change that may have been made or
+// not: its commit was sent, and no answer came. Whoever tries again without
+// looking may make the change twice, or be told that it is stale.
+var ErrOutcomeUnknown = fmt.Errorf("outcome unknown: %w", ErrUnavailable)
+
 // Error is an error of one of the kinds above, in words for people.
 type Error struct {
-	Kind    error  // one of the six kinds
+	Kind    error  // one of the six kinds, or what wraps one
 	Field   string // the field it is about, as the user wrote it; may be empty
 	Message string // a full sentence without the field's name in front
 }

@@ -58,6 +58,7 @@ var errNothing = errors.New("nothing to write")
 
 func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Delta, error) {
 	var delta access.Delta
+	sealed := false
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		tenant, err := lock(tx)
 		if err != nil {
@@ -75,12 +76,29 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 			return errNothing
 		}
 		delta, err = w.seal(c)
+		sealed = err == nil
 		return err
 	})
+	if err != nil && sealed {
+		return access.Delta{}, outcome(delta, err)
+	}
 	if err != nil && !errors.Is(err, errNothing) {
 		return access.Delta{}, err
 	}
 	return delta, nil
+}
+
+// outcome judges an error of COMMIT itself. Where the database has not said that
+// it rolled back, and it was not for us that nothing was sent, the change may be
+// there.
+func outcome(d access.Delta, err error) error {
+	if lostRace(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	unknown := &access.Error{Kind: access.ErrOutcomeUnknown, Message: fmt.Sprintf(
+		"the database has not said whether the change of tenant %q was committed; before trying again, read whether "+
+			"revision %d is there and who made it", d.Tenant, d.To)}
+	return fmt.Errorf("%w: %w", unknown, err)
 }
 
 // view sees what the transaction has done so far.

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"reflect"
 	"strconv"
 	"testing"
 	"time"
@@ -61,23 +63,58 @@ func writeForEver(o store.Options) error {
 // TestKill: a writer is killed at a random moment. Whatever it was told is
 // there, nothing is there by half, and the next writer goes on.
 func TestKill(t *testing.T) {
-	onEach(t, func(d database) {
-		t, o := d.t, d.options
-		s := accesstest.OpenStore(t, o)
-		for range 10 {
-			told := killed(t, o)
-			f := load(t, s, access.DefaultTenant)
-			if f.Revision < told {
-				t.Fatalf("revision %d was acknowledged, and the store is at %d", told, f.Revision)
-			}
-			verify(t, s, access.DefaultTenant)
+	onEach(t, func(d database) { d.killWriters(25) })
+}
+
+// TestSoakKill does so for longer: BAILIWICK_SOAK=1.
+func TestSoakKill(t *testing.T) {
+	if os.Getenv("BAILIWICK_SOAK") == "" {
+		t.Skip("takes minutes; set BAILIWICK_SOAK=1")
+	}
+	onEach(t, func(d database) { d.killWriters(250) })
+}
+
+func (d database) killWriters(rounds int) {
+	t, o := d.t, d.options
+	s := accesstest.OpenStore(t, o)
+	for range rounds {
+		before := load(t, s, access.DefaultTenant)
+		told := killed(t, o)
+		f := load(t, s, access.DefaultTenant)
+		if f.Revision < told {
+			t.Fatalf("revision %d was acknowledged, and the store is at %d", told, f.Revision)
 		}
-		keys, err := s.Keys(t.Context())
-		if err != nil || len(keys) < 10 {
-			t.Errorf("%d keys (%v): the test kills too early", len(keys), err)
-		}
-		apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
-	})
+		verify(t, s, access.DefaultTenant)
+		followed(t, s, before, f)
+	}
+	keys, err := s.Keys(t.Context())
+	if err != nil || len(keys) < rounds {
+		t.Errorf("%d keys (%v): the test kills too early", len(keys), err)
+	}
+	apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
+}
+
+// followed: what was recorded is what was done. A victim may get far between two
+// looks, and then only a full load will do.
+func followed(t *testing.T, s *store.Store, before, after access.Facts) {
+	t.Helper()
+	d, err := s.Changes(t.Context(), before.Tenant, before.Revision)
+	if errors.Is(err, access.ErrStale) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := before.Apply(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Rules) == 0 {
+		got.Rules = nil
+	}
+	if !reflect.DeepEqual(got, after) {
+		t.Fatalf("the history leads to\n%+v\nand what lies there is\n%+v", got, after)
+	}
 }
 
 // killed runs a writer for a while and gives the last revision it was told.
