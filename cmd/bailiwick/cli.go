@@ -40,6 +40,7 @@ func (c *cli) root() *cobra.Command {
 		c.tenantCommand(),
 		c.apikeyCommand(),
 		c.migrateCommand(),
+		c.doctorCommand(),
 		c.healthcheckCommand(),
 		c.configCommand(),
 		c.versionCommand(),

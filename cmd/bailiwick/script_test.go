@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"os"
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 //	crash NAME               end it without a chance to clean up
 //	revoke TENANT            revoke the only key of a tenant
 //	empty DIR                the folder must hold nothing
+//	sql STATEMENT            do to the database in $BAILIWICK_STORE_DSN what nobody should
 //	mysql                    put the DSN of a fresh MySQL database into $MYSQL
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -56,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"revoke": revokeKey,
 			"empty":  emptyFolder,
 			"mysql":  freshMySQL,
+			"sql":    statement,
 		},
 	})
 }
@@ -183,6 +186,25 @@ func emptyFolder(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if len(entries) > 0 {
 		ts.Fatalf("%s holds %s", args[0], entries[0])
+	}
+}
+
+// statement changes at least one row of the database behind everybody's back.
+func statement(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sql STATEMENT")
+	}
+	driver, dsn := "mysql", ts.Getenv("BAILIWICK_STORE_DSN")
+	if dsn != ts.Getenv("MYSQL") {
+		driver, dsn = "sqlite", ts.MkAbs(dsn)
+	}
+	db, err := sql.Open(driver, dsn)
+	ts.Check(err)
+	defer db.Close()
+	done, err := db.Exec(args[0])
+	ts.Check(err)
+	if n, err := done.RowsAffected(); err != nil || n == 0 {
+		ts.Fatalf("%s met no row (%v)", args[0], err)
 	}
 }
 
