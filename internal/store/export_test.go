@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"gorm.io/gorm"
@@ -83,3 +85,16 @@ func (s *Store) SubjectQuestion(ids ...string) string {
 	}
 	return query
 }
+
+// FirstTables are the tables of the schema's first version with their columns.
+func FirstTables() map[string]string {
+	first := maps.Clone(tables)
+	delete(first, "subject_stripe")
+	return first
+}
+
+// Collation is that of MySQL's columns.
+func (s *Store) Collation() string { return s.collation }
+
+// Rows runs a query.
+func (s *Store) Rows(query string) (*sql.Rows, error) { return s.reader.Raw(query).Rows() }
