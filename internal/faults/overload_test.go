@@ -1,0 +1,166 @@
+package faults_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
+)
+
+// TestOverload (F4): questions come five times as fast as they can be answered,
+// and nobody waits for answers before he asks the next. What is let in is
+// answered rightly, the rest is refused in so many words; memory stays bounded,
+// the replica goes on following the store, and afterwards all is as before.
+func TestOverload(t *testing.T) { overload(t, 3*time.Second) }
+
+// TestSoakOverload is TestOverload for long.
+func TestSoakOverload(t *testing.T) {
+	soak(t)
+	overload(t, 10*time.Minute)
+}
+
+// maxMemory is what a replica under overload may take, in bytes.
+const maxMemory = 512 << 20
+
+func overload(t *testing.T, length time.Duration) {
+	t.Helper()
+	s := newSite(t, onMySQL(accesstest.MySQL(t)))
+	s.flags = []string{"--log-level=error"}
+	r := s.start("--server-places-checks=2", "--server-places-waiting=4", "--server-places-wait=5ms")
+	r.http.Transport.(*http.Transport).MaxIdleConnsPerHost = outstanding
+	c := &crowd{r: r, policy: everybody()}
+	c.policy.in[1] = false
+	r.mustWrite(c.policy)
+	c.prepare()
+
+	began := time.Now()
+	alone := 0
+	for ; time.Since(began) < 500*time.Millisecond; alone++ {
+		c.ask()
+	}
+	each := time.Since(began) / time.Duration(alone)
+	c.results = nil
+	c.storm(each/5, length)
+	c.judge(t, each)
+
+	if got := memory(r); got > maxMemory {
+		t.Errorf("it took %d MiB", got>>20)
+	}
+	t.Logf("memory at most %d MiB", memory(r)>>20)
+	eventually(t, "as before", func() bool { return r.readyNow() })
+	r.agrees(c.policy)
+	c.policy.in[2] = false
+	r.mustWrite(c.policy)
+	r.agrees(c.policy)
+}
+
+// outstanding is how many questions may be open: what would be more, a client
+// has given up on.
+const outstanding = 256
+
+// crowd asks without waiting for answers.
+type crowd struct {
+	r       *replica
+	policy  staff
+	batch   api.Batch
+	mu      sync.Mutex
+	results []answer
+	wrong   int
+	skipped int
+}
+
+// prepare makes one batch that asks about everybody many times.
+func (c *crowd) prepare() {
+	for i := range 100 {
+		c.batch.Requests = append(c.batch.Requests, question(i%len(c.policy.in)))
+	}
+}
+
+func (c *crowd) ask() {
+	a := c.r.do(http.MethodPost, "/v1/enforce/batch", c.batch)
+	wrong := 0
+	if a.status == http.StatusOK {
+		var all api.Decisions
+		if json.Unmarshal(a.body, &all) != nil || len(all.Decisions) != len(c.batch.Requests) {
+			wrong++
+		}
+		for i, d := range all.Decisions {
+			if d.Allowed != c.policy.allows(i%len(c.policy.in)) {
+				wrong++
+			}
+		}
+		a.body = nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.results, c.wrong = append(c.results, a), c.wrong+wrong
+}
+
+// storm asks at a fixed pace.
+func (c *crowd) storm(pace, length time.Duration) {
+	open := make(chan struct{}, outstanding)
+	var asking sync.WaitGroup
+	began := time.Now()
+	for next := began; next.Sub(began) < length; next = next.Add(pace) {
+		time.Sleep(time.Until(next))
+		select {
+		case open <- struct{}{}:
+			asking.Go(func() { defer func() { <-open }(); c.ask() })
+		default:
+			c.skipped++
+		}
+	}
+	asking.Wait()
+}
+
+// judge looks at everything that was answered.
+func (c *crowd) judge(t *testing.T, each time.Duration) {
+	t.Helper()
+	var admitted, refused []time.Duration
+	for _, a := range c.results {
+		switch {
+		case a.status == http.StatusOK:
+			admitted = append(admitted, a.took)
+		case a.status == http.StatusServiceUnavailable && a.code == "overloaded" && a.retry != "":
+			refused = append(refused, a.took)
+		default:
+			t.Errorf("neither an answer nor a refusal: %s", a)
+		}
+	}
+	if c.wrong > 0 {
+		t.Errorf("%d wrong answers", c.wrong)
+	}
+	if len(admitted) == 0 || len(refused) == 0 {
+		t.Fatalf("%d answered, %d refused: that is no overload", len(admitted), len(refused))
+	}
+	t.Logf("alone %s each; then %d answered (%s), %d refused (%s), %d not sent because %d were open",
+		each.Round(time.Microsecond), len(admitted), spread(admitted), len(refused), spread(refused), c.skipped, outstanding)
+}
+
+func spread(all []time.Duration) string {
+	slices.Sort(all)
+	at := func(percent int) time.Duration { return all[(len(all)-1)*percent/100].Round(10 * time.Microsecond) }
+	return fmt.Sprintf("p50 %s, p99 %s, most %s", at(50), at(99), at(100))
+}
+
+// memory is the most that the replica's process has had, in bytes, where the
+// system tells; else 0.
+func memory(r *replica) int64 {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(r.cmd.Process.Pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kilobytes, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	n, _ := strconv.ParseInt(kilobytes, 10, 64)
+	return n << 10
+}
