@@ -27,8 +27,9 @@ lint: ## formatting, linters, known vulnerabilities
 
 check: lint test ## what CI runs
 
-bench: ## our figures beside the reference of the same run
-	go run ./scripts/bench
+bench: ## our figures beside the reference of the same run, and the page of them
+	scripts/services run -- go run ./scripts/bench -json docs/benchmarks/bench.json
+	go run ./scripts/bench page
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz

@@ -17,7 +17,7 @@ import (
 // as its answer was read. The client writes ready-made bytes and reads no more
 // of an answer than it must, so that the server is what is measured.
 type load struct {
-	addr        string
+	addrs       []string // connections go to them in turns
 	requests    [][]byte // headers and body; each connection sends one of them
 	mustHold    []byte   // in the body of every answer
 	connections int
@@ -58,7 +58,7 @@ func (l load) run(ctx context.Context, d time.Duration) (float64, error) {
 func (l load) dial(ctx context.Context) ([]net.Conn, error) {
 	conns := make([]net.Conn, l.connections)
 	for i := range conns {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.addr)
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.addrs[i%len(l.addrs)])
 		if err != nil {
 			return nil, fmt.Errorf("connect: %w", err)
 		}

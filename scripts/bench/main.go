@@ -1,25 +1,28 @@
-// Bench prints one table that puts our figures beside those of others, taken in
-// the same run on the same machine: one decision in process beside stock Casbin
-// with the same rules, and decisions over HTTP beside a bare gin handler that
-// binds the same body and answers a constant, and beside stock Casbin behind gin.
+// Bench measures our figures and puts beside each the reference of the same
+// run on the same machine: stock Casbin with the same rules, a bare gin handler
+// that binds the same body, a bare query of the same rows. It prints tables for
+// people and writes a JSON file, from which the page docs/benchmarks.md and its
+// chart are made.
 //
-//	go run ./scripts/bench
-//	go run ./scripts/bench -for 3s -rounds 5 -json bench.json
-//	go run ./scripts/bench -rules 1100 -stock 0
+//	scripts/services run -- go run ./scripts/bench -json docs/benchmarks/bench.json
+//	go run ./scripts/bench -quick          every figure for a moment: does it work?
+//	go run ./scripts/bench -only shapes    one group: shapes, http, start, subjects, replicas
+//	go run ./scripts/bench memberships -json docs/benchmarks/memberships.json
+//	go run ./scripts/bench page            write docs/benchmarks.md and its chart again
 //
-// The rules are those of package oracle's Sample: the built-in model, 20 grants
-// a role, users in three groups of four roles each.
+// What needs MariaDB or Redis finds them as tests do, by the variables that
+// scripts/services sets; without them it says so and leaves those figures out.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,11 +30,51 @@ import (
 
 // plan is what a run measures, and for how long.
 type plan struct {
-	rules       []int
+	rules       []int // sizes of the shapes
+	sizes       []int // of the stores that are asked over HTTP
+	start       int   // rules of the cold start
+	members     int   // memberships of the store whose subjects are asked for
+	asked       int   // subjects
+	remembered  int   // subjects whose memory is measured; 0: that and what does not need a large crowd is left out
+	only        []string
+	cell        time.Duration // of the warm decisions of one shape at one size
+	stock       time.Duration // budget of one shape and size of stock Casbin; 0: without it
 	span        time.Duration // of one measurement over HTTP
 	rounds      int           // of each pair that is compared; the median counts
 	connections int
-	stock       time.Duration // bounds each figure of stock Casbin; 0 leaves them out
+	commits     int // seen on another replica
+}
+
+// whole is what `make bench` measures.
+var whole = plan{
+	rules: []int{1_100, 11_000, 110_000, 1_100_000}, sizes: []int{1_100, 110_000, 1_100_000}, start: 1_100_000, members: 300_000, asked: 5_000, remembered: 100_000,
+	cell: time.Second, stock: 45 * time.Second, span: time.Second, rounds: 5, connections: 64, commits: 200,
+}
+
+// quick takes every figure, none of which means anything.
+var quick = plan{
+	rules: []int{110, 1_100}, sizes: []int{1_100}, start: 1_100, members: 3_000, asked: 200, remembered: 2_000,
+	cell: 10 * time.Millisecond, stock: 5 * time.Second, span: 20 * time.Millisecond, rounds: 1, connections: 2, commits: 3,
+}
+
+// runMemberships measures what a database takes long to be filled for: users of
+// a large crowd.
+func runMemberships(ctx context.Context, args []string, out io.Writer) error {
+	p := whole
+	var file string
+	f := flag.NewFlagSet("memberships", flag.ContinueOnError)
+	f.StringVar(&file, "json", "", "also write the figures to this file")
+	f.IntVar(&p.members, "memberships", bigSoak, "how many, three to a user")
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if p.members < groupsPerUser*2 {
+		return fmt.Errorf("-memberships: %d are too few", p.members)
+	}
+	p.only, p.remembered = []string{"subjects"}, 0
+	return (&bench{plan: p, report: newReport(ctx, append([]string{"memberships"}, args...))}).run(ctx, file, out)
 }
 
 func main() {
@@ -44,72 +87,135 @@ func main() {
 	}
 }
 
+// commands besides the measuring itself. Those of the first block are its children.
+var commands = map[string]func(ctx context.Context, args []string, out io.Writer) error{
+	"cell":    func(_ context.Context, args []string, out io.Writer) error { return runCell(args, out) },
+	"gin":     runGin,
+	"adapter": runAdapter,
+
+	"memberships": runMemberships,
+	"page":        writePage,
+}
+
 func run(ctx context.Context, args []string, out io.Writer) error {
-	var p plan
-	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	rules := f.String("rules", "1100,11000,110000", "numbers of rules, with commas")
-	file := f.String("json", "", "also write the figures to this file")
-	f.DurationVar(&p.span, "for", time.Second, "length of one measurement over HTTP")
-	f.IntVar(&p.rounds, "rounds", 5, "measurements of each side of a pair, in turns; the median counts")
-	f.IntVar(&p.connections, "connections", 64, "connections over HTTP")
-	f.DurationVar(&p.stock, "stock", 90*time.Second, "most time for one figure of stock Casbin; 0: without it")
-	err := f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
+	if len(args) > 0 {
+		if command, ok := commands[args[0]]; ok {
+			return command(ctx, args[1:], out)
+		}
+	}
+	p, file, err := planned(args)
+	if err != nil {
+		return err
+	}
+	if p == nil { // help was asked for
 		return nil
 	}
-	if err != nil {
-		return err
+	return (&bench{plan: *p, report: newReport(ctx, args)}).run(ctx, file, out)
+}
+
+// planned reads the flags.
+func planned(args []string) (p *plan, file string, err error) {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	brief := f.Bool("quick", false, "every figure for a moment, to see that all of it works")
+	f.StringVar(&file, "json", "", "also write the figures to this file")
+	only := f.String("only", "", "groups to measure, with commas: "+strings.Join(groupNames(), ", "))
+	rules := f.String("rules", "", "numbers of rules of the shapes, with commas")
+	limit := f.Duration("stock", -1, "most time for stock Casbin with one shape and size; 0: without it")
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil, "", nil
+	} else if err != nil {
+		return nil, "", err
 	}
-	if p.rules, err = numbers(*rules); err != nil {
-		return err
+	chosen := whole
+	if *brief {
+		chosen = quick
 	}
-	r := report{Machine: thisMachine(time.Now())}
-	if r.Rows, err = p.measure(ctx); err != nil {
-		return err
+	if *limit >= 0 {
+		chosen.stock = *limit
 	}
-	if err := r.print(out); err != nil || *file == "" {
-		return err
+	if *rules != "" {
+		if chosen.rules, err = numbers(*rules); err != nil {
+			return nil, "", err
+		}
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
+	if *only != "" {
+		chosen.only = strings.Split(*only, ",")
 	}
-	return os.WriteFile(*file, append(text, '\n'), 0o644) //nolint:gosec // figures are no secret
+	for _, name := range chosen.only {
+		if !slices.Contains(groupNames(), name) {
+			return nil, "", fmt.Errorf("-only: there is no group %q; there are %s", name, strings.Join(groupNames(), ", "))
+		}
+	}
+	return &chosen, file, nil
 }
 
 func numbers(list string) (all []int, err error) {
 	for word := range strings.SplitSeq(list, ",") {
 		n, err := strconv.Atoi(word)
-		if err != nil || n < 1 {
-			return nil, fmt.Errorf("-rules: %q is not a number of rules", word)
+		if err != nil || n < 100 {
+			return nil, fmt.Errorf("-rules: %q is not a number of rules from 100", word)
 		}
 		all = append(all, n)
 	}
 	return all, nil
 }
 
-// measure leaves what stock Casbin takes long for to the end: a figure of it
-// that is given up goes on using the processor.
-func (p plan) measure(ctx context.Context) ([]row, error) {
-	var rows []row
-	for _, rules := range p.rules {
-		say("HTTP, %s rules", thousands(float64(rules)))
-		more, err := p.overHTTP(ctx, rules)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, more...)
+// groups of figures, in the order in which they are taken and printed.
+var groups = []struct {
+	name    string
+	title   string
+	measure func(*bench, context.Context) error
+}{
+	{"shapes", "One decision in process", (*bench).cells},
+	{"http", "Decisions over HTTP", (*bench).http},
+	{"start", "Cold start", (*bench).startup},
+	{"subjects", "Users who are asked for one by one", (*bench).subjects},
+	{"replicas", "Several replicas", (*bench).replicas},
+}
+
+func groupNames() (names []string) {
+	for _, g := range groups {
+		names = append(names, g.name)
 	}
-	var inside []row
-	for _, rules := range p.rules {
-		say("in process, %s rules", thousands(float64(rules)))
-		more, err := p.inProcess(ctx, rules)
-		if err != nil {
-			return nil, err
-		}
-		inside = append(inside, more...)
+	return names
+}
+
+// bench is one run.
+type bench struct {
+	plan
+	dir    string // for the program and for databases; gone at the end
+	report report
+}
+
+// run measures, prints, and writes the file if there is to be one.
+func (b *bench) run(ctx context.Context, file string, out io.Writer) error {
+	if err := b.measure(ctx); err != nil {
+		return err
 	}
-	return append(inside, rows...), ctx.Err()
+	if err := b.report.print(out); err != nil || file == "" {
+		return err
+	}
+	return b.report.write(file)
+}
+
+func (b *bench) takes(group string) bool { return b.only == nil || slices.Contains(b.only, group) }
+
+func (b *bench) measure(ctx context.Context) (err error) {
+	if b.dir, err = os.MkdirTemp("", "bailiwick-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	for _, g := range groups {
+		if !b.takes(g.name) {
+			continue
+		}
+		began := time.Now()
+		if err := g.measure(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", g.name, err)
+		}
+		say("%s took %s", g.name, time.Since(began).Round(time.Second))
+	}
+	return ctx.Err()
 }
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }

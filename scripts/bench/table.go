@@ -1,132 +1,139 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
-// report is everything one run measured, also the shape of the JSON file.
-type report struct {
-	Machine machine `json:"machine"`
-	Rows    []row   `json:"rows"`
-}
-
-type machine struct {
-	CPU   string `json:"cpu"`
-	Cores int    `json:"cores"`
-	Go    string `json:"go"`
-	OS    string `json:"os"`
-	Date  string `json:"date"`
-}
-
-// row compares one of our figures with one of somebody else's. A ratio above 1
-// means that ours is better.
-type row struct {
-	What    string  `json:"what"`
-	Rules   int     `json:"rules"`
-	Unit    string  `json:"unit"` // "ns" (less is better) or "/s" (more is better)
-	Ours    float64 `json:"ours"`
-	Beside  string  `json:"beside"` // empty: our figure stands alone
-	Theirs  float64 `json:"theirs"`
-	Ratio   float64 `json:"ratio"`
-	AtLeast bool    `json:"at_least,omitempty"` // theirs was given up: it is worse than this
-	Allocs  float64 `json:"allocs"`             // of ours, a decision; -1 where not counted
-}
-
-const notCounted = -1
-
-func compare(what string, rules int, unit string, ours float64, beside string, theirs float64) row {
-	r := row{What: what, Rules: rules, Unit: unit, Ours: ours, Beside: beside, Theirs: theirs, Allocs: notCounted}
-	switch {
-	case beside == "":
-	case unit == "ns":
-		r.Ratio = theirs / ours
-	default:
-		r.Ratio = ours / theirs
-	}
-	return r
-}
-
-func thisMachine(now time.Time) machine {
-	return machine{
-		CPU: cpuName(), Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(),
-		OS: runtime.GOOS + "/" + runtime.GOARCH, Date: now.UTC().Format(time.RFC3339),
-	}
-}
-
-// cpuName is what Linux tells; elsewhere the architecture must do.
-func cpuName() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
+// print writes the tables for people. They are Markdown, so the page holds the
+// same.
+func (r report) print(w io.Writer) error {
+	fmt.Fprintf(w, "%s\n", r.Machine)
+	fmt.Fprintf(w, "commit %s, %s\n", r.Commit, r.Date)
+	for _, g := range groups {
+		if text := r.tables(g.name); text != "" {
+			fmt.Fprintf(w, "\n%s\n\n%s", g.title, text)
 		}
 	}
-	return runtime.GOARCH
-}
-
-func (r report) print(w io.Writer) error {
-	fmt.Fprintf(w, "%s, %d cores, %s, %s, %s\n\n", r.Machine.CPU, r.Machine.Cores, r.Machine.Go, r.Machine.OS, r.Machine.Date)
-	table := [][]string{
-		{"question", "rules", "ours", "beside it", "theirs", "ratio", "allocs"},
-		{"---", "--:", "--:", "---", "--:", "--:", "--:"},
-	}
-	for _, r := range r.Rows {
-		table = append(table, r.cells())
-	}
-	for _, line := range table {
-		fmt.Fprintln(w, padded(line, table))
-	}
-	_, err := fmt.Fprintln(w, "\nratio above 1: ours is faster; allocs: heap allocations of one decision of ours")
+	_, err := fmt.Fprint(w, "\nA ratio above 1 means that ours is better.\n")
 	return err
 }
 
-func (r row) cells() []string {
-	theirs, ratio, allocs := "", "", ""
-	if r.Beside != "" {
-		theirs, ratio = figure(r.Theirs, r.Unit), times(r.Ratio)
+// String describes the machine in one line.
+func (m machine) String() string {
+	parts := []string{m.CPU, fmt.Sprintf("%d cores", m.Cores), m.OS, m.Go}
+	if m.MySQL != "" {
+		parts = append(parts, m.MySQL)
 	}
-	if r.AtLeast {
-		theirs, ratio = "> "+theirs, "> "+ratio
+	if m.Redis != "" {
+		parts = append(parts, "Redis "+m.Redis)
 	}
-	if r.Allocs != notCounted {
-		allocs = fmt.Sprintf("%.0f", r.Allocs)
-	}
-	return []string{r.What, thousands(float64(r.Rules)), figure(r.Ours, r.Unit), r.Beside, theirs, ratio, allocs}
+	return strings.Join(parts, ", ")
 }
 
-// padded writes one line of a Markdown table that also reads well as it is.
-func padded(line []string, table [][]string) string {
+// tables gives what is known of a group; "" where nothing is.
+func (r report) tables(group string) string {
+	if group == groups[0].name {
+		return r.shapeTable()
+	}
+	var lines [][]string
+	for _, f := range r.Figures {
+		if f.Group == group {
+			lines = append(lines, f.cells())
+		}
+	}
+	return table([]string{"what", ">size", ">ours", ">p99", "beside it", ">theirs", ">p99", ">ratio"}, lines)
+}
+
+func (r report) shapeTable() string {
+	var lines [][]string
+	for _, c := range r.Shapes {
+		lines = append(lines, c.cells())
+	}
+	text := table([]string{
+		"shape", ">rules", ">ours warm", ">stock warm", ">ratio", ">ours first", ">stock first",
+		">allocs", ">ours load", ">stock load", ">ours B/rule", ">stock B/rule", ">one-rule commit",
+	}, lines)
+	for _, c := range r.Shapes {
+		if c.Note != "" {
+			text += fmt.Sprintf("\n- Stock Casbin, %s, %s rules: %s.", c.Shape, thousands(float64(c.Rules)), c.Note)
+		}
+	}
+	return text + strings.Repeat("\n", min(1, strings.Count(text, "\n- ")))
+}
+
+func (c cell) cells() []string {
+	first := figureOf(c.Stock.First, "ns")
+	if c.Stock.AtLeast {
+		first = "> " + first
+	}
+	ratio := figure{Unit: "ns", Ours: c.Ours.Warm, Beside: "stock", Theirs: c.Stock.Warm}.ratio()
+	return []string{
+		c.Shape, thousands(float64(c.Rules)), figureOf(c.Ours.Warm, "ns"), orElse(figureOf(c.Stock.Warm, "ns"), "not run"), times(ratio),
+		figureOf(c.Ours.First, "ns"), orElse(first, "not run"), fmt.Sprintf("%.0f", c.Ours.Allocs),
+		figureOf(c.Ours.Load, "ns"), orElse(figureOf(c.Stock.Load, "ns"), "not run"),
+		figureOf(c.Ours.Bytes, "B"), figureOf(c.Stock.Bytes, "B"), figureOf(c.Ours.Commit, "ns"),
+	}
+}
+
+func (f figure) cells() []string {
+	size := ""
+	if f.Size > 0 {
+		size = thousands(float64(f.Size)) + " " + f.Of
+	}
+	return []string{
+		f.What, size, figureOf(f.Ours, f.Unit), figureOf(f.P99, f.Unit),
+		f.Beside, figureOf(f.Theirs, f.Unit), figureOf(f.TheirsP99, f.Unit), times(f.ratio()),
+	}
+}
+
+// table writes Markdown that also reads well as it is. A column whose head
+// begins with > is aligned to the right.
+func table(head []string, lines [][]string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	rule, names := make([]string, len(head)), make([]string, len(head))
+	for i, name := range head {
+		rule[i], names[i] = "---", name
+		if right, ok := strings.CutPrefix(name, ">"); ok {
+			rule[i], names[i] = "--:", right
+		}
+	}
+	all := append([][]string{names, rule}, lines...)
 	var b strings.Builder
-	for i, cell := range line {
-		width := 0
-		for _, other := range table {
-			width = max(width, utf8.RuneCountInString(other[i]))
+	for _, line := range all {
+		for i, cell := range line {
+			blanks := strings.Repeat(" ", width(all, i)-utf8.RuneCountInString(cell))
+			if rule[i] == "--:" {
+				b.WriteString("| " + blanks + cell + " ")
+			} else {
+				b.WriteString("| " + cell + blanks + " ")
+			}
 		}
-		blanks := strings.Repeat(" ", width-utf8.RuneCountInString(cell))
-		if table[1][i] == "---" {
-			b.WriteString("| " + cell + blanks + " ")
-			continue
-		}
-		b.WriteString("| " + blanks + cell + " ")
+		b.WriteString("|\n")
 	}
-	return b.String() + "|"
+	return b.String()
 }
 
-func figure(v float64, unit string) string {
+func width(all [][]string, column int) (w int) {
+	for _, line := range all {
+		w = max(w, utf8.RuneCountInString(line[column]))
+	}
+	return w
+}
+
+// figureOf writes a value with its unit; nothing where it was not measured.
+func figureOf(v float64, unit string) string {
 	switch {
+	case v == 0:
+		return ""
 	case unit == "/s":
 		return thousands(v) + " /s"
+	case unit == "B":
+		return thousands(v) + " B"
 	case v < 1e4:
 		return fmt.Sprintf("%.0f ns", v)
 	case v < 1e6:
@@ -138,7 +145,10 @@ func figure(v float64, unit string) string {
 }
 
 func times(ratio float64) string {
-	if ratio >= 100 {
+	switch {
+	case ratio == 0:
+		return ""
+	case ratio >= 100:
 		return thousands(ratio) + "×"
 	}
 	return fmt.Sprintf("%.2f×", ratio)
