@@ -54,6 +54,9 @@ func Store(t *testing.T, database func(testing.TB) store.Options) {
 	} {
 		t.Run(name, func(t *testing.T) { test(b.in(t)) })
 	}
+	for name, test := range editing {
+		t.Run(name, func(t *testing.T) { test(b.in(t)) })
+	}
 	for name, test := range following {
 		t.Run(name, func(t *testing.T) { test(b.in(t)) })
 	}
@@ -169,7 +172,8 @@ func (b *storeBattery) loads(t *testing.T, p *access.Policy) {
 func Policy(t testing.TB, f access.Facts) access.Facts {
 	t.Helper()
 	f.Epoch, f.Revision, f.Policy, f.Stripes = "", 0, 0, nil
-	f.Users, f.Rules = slices.Clone(f.Users), slices.Clone(f.Rules)
+	f.Users, f.Rules, f.Conditions = slices.Clone(f.Users), slices.Clone(f.Rules), slices.Clone(f.Conditions)
+	slices.SortFunc(f.Conditions, func(a, b access.Condition) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(f.Users, func(a, b access.UserFacts) int { return strings.Compare(a.ID, b.ID) })
 	for i, place := 0, int64(0); i < len(f.Rules); i++ {
 		if next := f.Rules[i].Place; next != 0 && next <= place {
@@ -177,6 +181,11 @@ func Policy(t testing.TB, f access.Facts) access.Facts {
 		}
 		place, f.Rules[i].Place = f.Rules[i].Place, 0
 	}
+	slices.SortStableFunc(f.Rules, func(a, b access.Rule) int { // the order of different users' rules means nothing
+		x, _ := a.User()
+		y, _ := b.User()
+		return strings.Compare(x, y)
+	})
 	return f
 }
 

@@ -23,6 +23,7 @@ type write struct {
 	resident int64  // users up to which a tenant is loaded with them
 	byLine   string // makes a query find rules by their line
 	changes  []changeRow
+	judge    func(access.Delta) error // may refuse what is about to be committed; may be nil
 }
 
 // tries bounds how often a write that lost a race is begun again.
@@ -76,6 +77,9 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 			return errNothing
 		}
 		delta, err = w.seal(c)
+		if err == nil && w.judge != nil {
+			err = w.judge(delta)
+		}
 		sealed = err == nil
 		return err
 	})

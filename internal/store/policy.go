@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,8 +17,8 @@ import (
 // committed; where there is none, nothing is written and To is From.
 //
 // Users whom the policy lists are made or changed. Others are left alone and
-// keep what is theirs, after those of the policy in the order of rules; a
-// policy that no longer has a group or role of theirs is refused, with a list.
+// keep what is theirs. Users' rules keep their order among one another, which
+// means nothing. A policy that no longer has a group or role of theirs is refused, with a list.
 // Rules that have ended by the clock are not stored.
 func (s *Store) Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Delta, error) {
 	if err := p.Check().Err(); err != nil {
@@ -42,6 +44,8 @@ func (s *Store) apply(w *write, p *access.Policy) error {
 		return err
 	}
 	w.keepCreated(have.users, want.users)
+	usersAsStored(have.rules, want.rules)
+	conditionsAsStored(have.documents["conditions"], want.documents["conditions"])
 	if len(want.rules) > s.maxRules {
 		return access.Invalid("rules", "the policy has %d rules; %d is the limit", len(want.rules), s.maxRules)
 	}
@@ -155,6 +159,9 @@ func keepsHeld(p *access.Policy, others []access.User) error {
 	}
 	var lost []string
 	for _, u := range others {
+		if u.Status == access.UserDeleted {
+			continue // what is gone by then is not restored with him
+		}
 		for _, l := range u.Groups {
 			if !known[access.Name(access.KindGroup, l.To)] {
 				lost = append(lost, fmt.Sprintf("user %s is in group %s", u.ID, l.To))
@@ -220,6 +227,44 @@ func (w *write) keepCreated(have, want []userRow) {
 		}
 		want[i].CreatedAt = at
 	}
+}
+
+// usersAsStored puts users' rules in the order in which users have theirs
+// already, those who have none last. The order of different users' rules means
+// nothing, and what Edit has appended must not count as a difference.
+func usersAsStored(have, want []ruleRow) {
+	first := map[string]int64{}
+	for _, row := range have {
+		if _, seen := first[row.V0]; !seen && row.users() && !row.Plain {
+			first[row.V0] = row.ID
+		}
+	}
+	own := func(row ruleRow) bool { return row.users() && !row.Plain }
+	from := slices.IndexFunc(want, own)
+	if from < 0 {
+		return
+	}
+	to := from
+	for to < len(want) && own(want[to]) {
+		to++
+	}
+	at := func(row ruleRow) int64 {
+		if id, ok := first[row.V0]; ok {
+			return id
+		}
+		return math.MaxInt64
+	}
+	slices.SortStableFunc(want[from:to], func(a, b ruleRow) int { return cmp.Compare(at(a), at(b)) })
+}
+
+// conditionsAsStored does the same for conditions, whose order means nothing either.
+func conditionsAsStored(have, want []documentRow) {
+	at := map[string]int64{}
+	for _, row := range have {
+		at[row.Code] = row.Position
+	}
+	place := func(row documentRow) int64 { return cmp.Or(at[row.Code], math.MaxInt64) }
+	slices.SortStableFunc(want, func(a, b documentRow) int { return cmp.Compare(place(a), place(b)) })
 }
 
 // documents gathers rows; the first error stays.

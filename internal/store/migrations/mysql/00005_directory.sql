@@ -5,7 +5,7 @@
 -- lists of users are filtered by.
 SET @plain = (SELECT IF(COUNT(*) > 0, 'DO 0', CONCAT('ALTER TABLE casbin_rule',
     ' ADD COLUMN plain TINYINT NOT NULL DEFAULT 0 COMMENT ''1: a plain line of the policy'',',
-    ' ADD INDEX casbin_rule_held (tenant_id, ptype, v1, v0)'))
+    ' ADD INDEX casbin_rule_plain (tenant_id, plain), ADD INDEX casbin_rule_held (tenant_id, ptype, v1, v0)'))
     FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'casbin_rule' AND column_name = 'plain');
 PREPARE plain FROM @plain;
 EXECUTE plain;

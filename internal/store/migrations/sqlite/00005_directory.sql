@@ -6,6 +6,7 @@
 ALTER TABLE casbin_rule ADD COLUMN plain INTEGER NOT NULL DEFAULT 0; -- 1: a plain line of the policy
 UPDATE casbin_rule SET plain = 1 WHERE origin LIKE '%.csv:%'
     OR tenant_id IN (SELECT id FROM tenant WHERE settings LIKE '%"model":%');
+CREATE INDEX casbin_rule_plain ON casbin_rule (tenant_id, id) WHERE plain = 1;
 CREATE INDEX casbin_rule_held ON casbin_rule (tenant_id, ptype, v1, v0);
 
 ALTER TABLE users ADD COLUMN external_id TEXT NOT NULL DEFAULT ''; -- the business system's own key

@@ -1,0 +1,372 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// Edit changes a tenant by what edit leaves behind in its draft, as one
+// revision and in one transaction, and gives the difference. judge is given
+// that difference before it is committed and may refuse it; nil judges nothing.
+// Both run while the tenant is locked: they must not write to the store by
+// another way, nor wait for somebody who does. After a lost race both are run
+// again.
+//
+// Only what was touched is read and written, as long as the edit is about
+// groups, roles and users. An edit of the catalogue, the scopes or the settings
+// can change what everybody's grants mean, so it goes through the whole tenant.
+func (s *Store) Edit(ctx context.Context, tenant string, c access.Change, edit func(access.Draft) error, judge func(access.Delta) error) (access.Delta, error) {
+	return s.commit(ctx, c, existing(tenant), func(w *write) error {
+		w.judge = judge
+		r, err := w.view().reading()
+		if err != nil {
+			return err
+		}
+		d := &draft{reading: r, w: w}
+		if err := edit(d); err != nil {
+			return err
+		}
+		return d.write(s)
+	})
+}
+
+// draft is a reading that can be changed, see access.Draft.
+type draft struct {
+	*reading
+	w    *write
+	puts []touched // in the order in which they were put
+}
+
+// touched is an account that the edit makes or changes.
+type touched struct {
+	user access.User
+	row  userRow // as it was
+	old  bool    // there was one
+}
+
+// Now is the moment of the revision.
+func (d *draft) Now() time.Time { return d.w.now }
+
+// PutUser notes an account; the last one with an id counts.
+func (d *draft) PutUser(u access.User) {
+	d.puts = slices.DeleteFunc(d.puts, func(t touched) bool { return t.user.ID == u.ID })
+	d.puts = append(d.puts, touched{user: u})
+}
+
+// User gives an account as the edit has left it.
+func (d *draft) User(id string) (access.User, error) {
+	for _, t := range d.puts {
+		if t.user.ID == id {
+			return t.user, nil
+		}
+	}
+	return d.reading.User(id)
+}
+
+// UserByLogin gives an account as the edit has left it.
+func (d *draft) UserByLogin(email string) (access.User, error) {
+	for _, t := range d.puts {
+		if t.user.Status != access.UserDeleted && email != "" && loginOf(t.user.Email) == loginOf(email) {
+			return t.user, nil
+		}
+	}
+	u, err := d.reading.UserByLogin(email)
+	if err == nil && slices.ContainsFunc(d.puts, func(t touched) bool { return t.user.ID == u.ID }) {
+		return access.User{}, access.NotFound("user", email) // the edit gave him another one
+	}
+	return u, err
+}
+
+// write turns the draft into rows.
+func (d *draft) write(s *Store) error {
+	if err := d.readTouched(); err != nil {
+		return err
+	}
+	before, err := d.decode()
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(before.Rules, d.policy.Rules) {
+		return access.Invalid("rules", "plain lines can only be changed as files")
+	}
+	if d.wide(before) {
+		return d.writeWhole(s)
+	}
+	return d.writeNarrow(s, before)
+}
+
+// writeNarrow goes through the whole tenant after all where there is no other
+// way, and forgets what it had begun.
+func (d *draft) writeNarrow(s *Store, before *access.Policy) error {
+	tenant, changes := d.w.tenant, len(d.w.changes)
+	if err := d.w.tx.SavePoint("narrow").Error; err != nil {
+		return err
+	}
+	err := d.writeTouched(s, before)
+	if !errors.Is(err, errWhole) {
+		return err
+	}
+	if err := d.w.tx.RollbackTo("narrow").Error; err != nil {
+		return err
+	}
+	d.w.tenant, d.w.changes = tenant, d.w.changes[:changes]
+	return d.writeWhole(s)
+}
+
+// errWhole asks for the way through the whole tenant.
+var errWhole = errors.New("not without the whole tenant")
+
+// wide tells whether the edit can change what the grants of users whom it did
+// not touch mean.
+func (d *draft) wide(before *access.Policy) bool {
+	p := *d.policy
+	p.Groups, p.Roles = before.Groups, before.Roles
+	return !reflect.DeepEqual(&p, before) || p.Model != ""
+}
+
+func (d *draft) readTouched() error {
+	for i := range d.puts {
+		t := &d.puts[i]
+		row, err := d.userRow("id", t.user.ID)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		t.row, t.old = row, err == nil && row.ID == t.user.ID
+	}
+	return nil
+}
+
+// writeWhole hands over the whole tenant as it shall be. Users keep their order.
+func (d *draft) writeWhole(s *Store) error {
+	whole := *d.policy
+	left := map[string]access.User{}
+	for _, t := range d.puts {
+		left[t.user.ID] = t.user
+	}
+	err := readUsers(d.ctx, d.tx, d.tenant.ID, "position", func(row userRow) error {
+		u, err := row.user()
+		if put, ok := left[u.ID]; ok {
+			u = put
+			delete(left, put.ID)
+		}
+		whole.Users = append(whole.Users, u)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, t := range d.puts {
+		if u, ok := left[t.user.ID]; ok {
+			whole.Users = append(whole.Users, u)
+		}
+	}
+	if err := whole.Check().Err(); err != nil {
+		return err
+	}
+	return s.apply(d.w, &whole)
+}
+
+// writeTouched writes the documents of groups and roles, the users that were
+// touched, and the rules that are made of them.
+func (d *draft) writeTouched(s *Store, before *access.Policy) error {
+	had, want := *before, *d.policy
+	for _, t := range d.puts {
+		want.Users = append(want.Users, t.user)
+		if t.old {
+			u, err := t.row.user()
+			if err != nil {
+				return err
+			}
+			had.Users = append(had.Users, u)
+		}
+	}
+	if err := want.Check().Err(); err != nil {
+		return err
+	}
+	if err := errors.Join(d.keepsHeld(before), d.seats()); err != nil {
+		return err
+	}
+	e := ruleEdit{draft: d, store: s, plain: len(d.plain)}
+	if reflect.DeepEqual(had.Groups, want.Groups) && reflect.DeepEqual(had.Roles, want.Roles) {
+		had.Groups, had.Roles = nil, nil // their rules stay; users' own do not depend on them
+		bare := want
+		bare.Groups, bare.Roles = nil, nil
+		e.had, e.want = had.Facts(), bare.Facts()
+	} else {
+		e.had, e.want = had.Facts(), want.Facts()
+	}
+	if err := e.plan(); err != nil {
+		return err
+	}
+	if err := d.writeDocuments(&want); err != nil {
+		return err
+	}
+	if err := d.writeUsers(&e.want); err != nil {
+		return err
+	}
+	return e.write()
+}
+
+// writeDocuments writes groups and roles.
+func (d *draft) writeDocuments(want *access.Policy) error {
+	bare := *want
+	bare.Users, bare.Rules = nil, nil
+	f := bare.Facts()
+	rows, err := d.w.documents(&bare, &f)
+	if err != nil {
+		return err
+	}
+	for _, t := range documentTables {
+		if t.name == "conditions" {
+			continue
+		}
+		if err := replace(d.w, t.name, "code", t.kind, d.rows[t.name], rows[t.name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeUsers puts new users behind those that are there.
+func (d *draft) writeUsers(f *access.Facts) error {
+	var last sql.NullInt64
+	err := d.tx.QueryRowContext(d.ctx, "SELECT MAX(position) FROM users WHERE tenant_id = ?", d.tenant.ID).Scan(&last)
+	if err != nil {
+		return err
+	}
+	for i, t := range d.puts {
+		row, err := userRowOf(d.tenant.ID, t.user, f.Users[i].Status)
+		if err != nil {
+			return err
+		}
+		row.Position, row.CreatedAt = t.row.Position, t.row.CreatedAt
+		if !t.old {
+			last.Int64 += step
+			row.Position, row.CreatedAt = last.Int64, d.w.now.UnixMicro()
+			d.w.tenant.Users++
+		}
+		if err := d.writeUser(t, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *draft) writeUser(t touched, row userRow) error {
+	if t.old && t.row == row {
+		return nil
+	}
+	var before any
+	if t.old {
+		before = t.row.image()
+		if err := remove(d.w, "users", "id", []any{row.ID}); err != nil {
+			return err
+		}
+	}
+	if err := d.w.note(kindUser, row.ID, before, row.image()); err != nil {
+		return err
+	}
+	err := insert(d.w, "users", []userRow{row})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return &access.Error{Kind: access.ErrExists, Field: "email", Message: "another account has this e-mail already"}
+	}
+	return err
+}
+
+// keepsHeld refuses to take away a group or role that a user has whom the edit
+// did not touch.
+func (d *draft) keepsHeld(before *access.Policy) error {
+	if !d.lost(before) {
+		return nil
+	}
+	var others []access.User
+	err := readUsers(d.ctx, d.tx, d.tenant.ID, "id", func(row userRow) error {
+		if slices.ContainsFunc(d.puts, func(t touched) bool { return t.user.ID == row.ID }) {
+			return nil
+		}
+		u, err := row.user()
+		others = append(others, u)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return keepsHeld(d.policy, others)
+}
+
+func (d *draft) lost(before *access.Policy) bool {
+	there := map[string]bool{}
+	for _, g := range d.policy.Groups {
+		there[access.Name(access.KindGroup, g.Code)] = true
+	}
+	for _, r := range d.policy.Roles {
+		there[access.Name(access.KindRole, r.Code)] = true
+	}
+	for _, g := range before.Groups {
+		if !there[access.Name(access.KindGroup, g.Code)] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(before.Roles, func(r access.Role) bool { return !there[access.Name(access.KindRole, r.Code)] })
+}
+
+// seats refuses more holders of a licence than it has seats, counting those who
+// were not touched too.
+func (d *draft) seats() error {
+	limits, taken := map[string]int{}, map[string]int{}
+	for _, l := range d.policy.Licences {
+		if l.Seats > 0 {
+			limits[l.Feature] = l.Seats
+		}
+	}
+	wanted := false
+	for _, t := range d.puts {
+		for _, feature := range t.user.Licences {
+			if t.user.Status != access.UserDeleted {
+				taken[feature]++
+				wanted = wanted || limits[feature] > 0
+			}
+		}
+	}
+	if !wanted {
+		return nil
+	}
+	err := d.countSeats(taken)
+	for feature, limit := range limits {
+		if err == nil && taken[feature] > limit {
+			err = &access.Error{Kind: access.ErrExists, Field: "licences", Message: fmt.Sprintf("licence %q has %d seats, and %d users would hold one", feature, limit, taken[feature])}
+		}
+	}
+	return err
+}
+
+// countSeats adds the holders who were not touched.
+func (d *draft) countSeats(taken map[string]int) error {
+	query := "SELECT " + userColumns + ` FROM users WHERE tenant_id = ? AND status <> ? AND body LIKE '%"licences":[%'`
+	return each(d.ctx, d.tx, query, []any{d.tenant.ID, string(access.UserDeleted)}, func(rows *sql.Rows) error {
+		row, err := scanUser(d.tenant.ID, rows)
+		if err != nil || slices.ContainsFunc(d.puts, func(t touched) bool { return t.user.ID == row.ID }) {
+			return err
+		}
+		var held struct {
+			Licences []string `json:"licences"`
+		}
+		if err := json.Unmarshal([]byte(row.Body), &held); err != nil {
+			return err
+		}
+		for _, feature := range held.Licences {
+			taken[feature]++
+		}
+		return nil
+	})
+}

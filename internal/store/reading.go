@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// View hands one consistent reading of a tenant to a function. The reading must
+// not be used after it.
+func (s *Store) View(ctx context.Context, tenant string, read func(access.Reading) error) error {
+	err := s.snapshot(ctx, tenant, func(v view) error {
+		r, err := v.reading()
+		if err != nil {
+			return err
+		}
+		return read(r)
+	})
+	return fault("read tenant "+tenant, err)
+}
+
+// reading is a tenant's documents, read; users are read when they are asked for.
+type reading struct {
+	view
+	rows   map[string][]documentRow // by table
+	plain  []access.Rule
+	policy *access.Policy
+}
+
+func (v view) reading() (*reading, error) {
+	r := &reading{view: v, rows: map[string][]documentRow{}}
+	for _, t := range documentTables {
+		err := readDocuments(r.ctx, r.tx, t.name, r.tenant.ID, func(row documentRow) error {
+			r.rows[t.name] = append(r.rows[t.name], row)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	err := readRulesWhere(r.ctx, r.tx, r.tenant.ID, "", "plain = 1 ORDER BY id", func(row ruleRow) error {
+		rule, err := row.rule()
+		rule.Place = 0 // that is the store's business
+		r.plain = append(r.plain, rule)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.policy, err = r.decode()
+	return r, err
+}
+
+// decode makes a policy of the rows; each call makes a new one.
+func (r *reading) decode() (*access.Policy, error) {
+	var d settingsDocument
+	if err := decode("settings", r.tenant.Settings, &d); err != nil {
+		return nil, err
+	}
+	p := &access.Policy{
+		Tenant: r.tenant.Code, Description: d.Description, Combining: access.Combining(d.Combining), Root: access.Section(d.Root),
+		Model: d.Model, Functions: d.Functions.functions(), Anonymous: d.Anonymous,
+		Licences: convert(d.Licences, licenceDocument.licence), Origin: access.Origin(d.Origin),
+		Rules: append([]access.Rule(nil), r.plain...),
+	}
+	var errs [4]error
+	p.Catalogue, errs[0] = decoded(r.rows["applications"], applicationDocument.application)
+	p.Scopes, errs[1] = decoded(r.rows["scopes"], scopeDocument.scope)
+	p.Roles, errs[2] = decoded(r.rows["roles"], roleDocument.role)
+	p.Groups, errs[3] = decoded(r.rows["user_groups"], groupDocument.group)
+	return p, errors.Join(errs[:]...)
+}
+
+func decoded[D, T any](rows []documentRow, of func(D) T) ([]T, error) {
+	var all []T
+	for _, row := range rows {
+		var d D
+		if err := decode(row.Code, row.Body, &d); err != nil {
+			return nil, err
+		}
+		all = append(all, of(d))
+	}
+	return all, nil
+}
+
+// Revision is the one that everything was read at.
+func (r *reading) Revision() access.Revision { return r.tenant.Revision }
+
+// Policy gives everything but users.
+func (r *reading) Policy() *access.Policy { return r.policy }
+
+// User gives an account by its id.
+func (r *reading) User(id string) (access.User, error) {
+	row, err := r.userRow("id", id)
+	if err == nil && row.ID != id {
+		err = sql.ErrNoRows
+	}
+	return r.account(row, id, err)
+}
+
+// UserByLogin gives an account by its e-mail in any case of letters.
+func (r *reading) UserByLogin(email string) (access.User, error) {
+	login := loginOf(email)
+	row, err := r.userRow("login", login.String)
+	if err == nil && row.Login != login {
+		err = sql.ErrNoRows
+	}
+	return r.account(row, email, err)
+}
+
+func (r *reading) account(row userRow, name string, err error) (access.User, error) {
+	if errors.Is(err, sql.ErrNoRows) {
+		return access.User{}, access.NotFound("user", name)
+	}
+	if err != nil {
+		return access.User{}, err
+	}
+	return row.user()
+}
+
+func (r *reading) userRow(column, value string) (userRow, error) {
+	found := userRow{}
+	query := "SELECT " + userColumns + " FROM users WHERE tenant_id = ? AND " + column + " = ?"
+	err := each(r.ctx, r.tx, query, []any{r.tenant.ID, value}, func(rows *sql.Rows) (err error) {
+		found, err = scanUser(r.tenant.ID, rows)
+		return err
+	})
+	if err == nil && found.TenantID == 0 {
+		err = sql.ErrNoRows
+	}
+	return found, err
+}
+
+// Holders lists users who are linked to a group or role themselves.
+func (r *reading) Holders(kind access.Kind, code, after string, most int) ([]string, error) {
+	var ids []string
+	query := `SELECT DISTINCT u.id FROM casbin_rule r JOIN users u ON u.tenant_id = r.tenant_id AND u.id = SUBSTR(r.v0, 3)
+		WHERE r.tenant_id = ? AND r.ptype = 'g' AND r.v1 = ? AND r.v0 > ? AND r.v0 < 'u;' ORDER BY u.id LIMIT ?`
+	args := []any{r.tenant.ID, access.Name(kind, code), access.Name(access.KindUser, after), most}
+	err := each(r.ctx, r.tx, query, args, func(rows *sql.Rows) error {
+		ids = append(ids, "")
+		return rows.Scan(&ids[len(ids)-1])
+	})
+	return ids, err
+}
