@@ -27,7 +27,7 @@ type attacker struct {
 
 func newAttacker(t *testing.T) *attacker {
 	t.Helper()
-	a := &attacker{t: t, client: redis.NewClient(&redis.Options{Addr: accesstest.Redis(t)}), prefix: "bw-" + t.Name() + ":"}
+	a := &attacker{t: t, client: redis.NewClient(&redis.Options{Addr: accesstest.Redis(t)}), prefix: prefixOf(t)}
 	t.Cleanup(func() {
 		if err := a.client.Close(); err != nil {
 			t.Error(err)

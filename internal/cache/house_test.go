@@ -1,10 +1,12 @@
 package cache_test
 
 import (
+	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -88,11 +90,24 @@ func (r *replica) ask(t testing.TB, tenant string, q *access.Request) access.Dec
 // secretOfTests is known to all replicas of the tests, and not to the attacker.
 const secretOfTests = "a secret of at least thirty-two bytes"
 
+var prefixes sync.Map
+
+// prefixOf is the prefix of one run of one test: runs make other states under
+// the same revisions.
+func prefixOf(t testing.TB) string {
+	t.Helper()
+	p, known := prefixes.LoadOrStore(t.Name(), "bw-"+t.Name()+"-"+crand.Text()+":")
+	if !known {
+		t.Cleanup(func() { prefixes.Delete(t.Name()) })
+	}
+	return p.(string) //nolint:forcetypeassert // nothing else is in it
+}
+
 // openRedis uses the shared test Redis under a prefix of the test's own.
 func openRedis(t testing.TB, edit ...func(*cache.RedisOptions)) *cache.Redis {
 	t.Helper()
 	o := cache.RedisOptions{
-		Secret: secretOfTests, Prefix: "bw-" + t.Name() + ":",
+		Secret: secretOfTests, Prefix: prefixOf(t),
 		Timeout: 5 * time.Second, // so long that a busy machine makes no misses
 		Retry:   10 * time.Millisecond,
 	}
@@ -226,7 +241,7 @@ func (w *world) lines() []access.Rule {
 // step changes something: a user alone, or what concerns all.
 func (w *world) step() {
 	if w.IntN(3) == 0 {
-		f := clone(w.theirs)
+		f := w.theirs
 		f.Revision++
 		f.Policy, f.Rules = f.Revision, w.lines()
 		w.theirs = f
@@ -252,8 +267,6 @@ func (w *world) step() {
 	}
 	w.ours.Revision, w.ours.Epoch = before.Revision+1, before.Epoch
 }
-
-func clone(f access.Facts) access.Facts { return f }
 
 // question makes a question for one of the tenants, now and then a wrong one.
 func (w *world) question() (tenant string, q *access.Request) {

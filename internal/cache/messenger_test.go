@@ -83,7 +83,7 @@ func TestMessenger_floods(t *testing.T) {
 	l, other := listen(t, openRedis(t)), listen(t, openRedis(t))
 	client := redis.NewClient(&redis.Options{Addr: accesstest.Redis(t)})
 	defer client.Close()
-	channel := "bw-" + t.Name() + ":revisions"
+	channel := prefixOf(t) + "revisions"
 	subscription := client.Subscribe(t.Context(), channel)
 	defer subscription.Close()
 	if _, err := subscription.Receive(t.Context()); err != nil {
@@ -121,7 +121,7 @@ func TestMessenger_refuses(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: accesstest.Redis(t)})
 	defer client.Close()
 	for _, text := range []string{"", "default", string(make([]byte, 32)), string(make([]byte, 200))} {
-		if err := client.Publish(t.Context(), "bw-"+t.Name()+":revisions", text).Err(); err != nil {
+		if err := client.Publish(t.Context(), prefixOf(t)+"revisions", text).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
