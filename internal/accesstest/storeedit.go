@@ -29,8 +29,10 @@ func editPolicy(tenant string) *access.Policy {
 		Roles:     []access.Role{{Code: "reader", Grants: []access.Grant{{Section: "System.A", Rights: access.Show}}}},
 		Groups:    []access.Group{{Code: "staff", Roles: []access.Link{{To: "reader"}}}, {Code: "guests"}},
 		Users:     []access.User{{ID: "u1", Email: "u1@example.com", Groups: []access.Link{{To: "staff"}}}, {ID: "u2"}},
-		Rules: []access.Rule{{Type: "p", Values: []string{"g:guests", "*", "System.B", "2", "allow", "-"}},
-			{Type: "g", Values: []string{"u:later", "g:guests", "*"}}},
+		Rules: []access.Rule{
+			{Type: "p", Values: []string{"g:guests", "*", "System.B", "2", "allow", "-"}},
+			{Type: "g", Values: []string{"u:later", "g:guests", "*"}},
+		},
 	}
 }
 
@@ -145,7 +147,7 @@ func randomGrants(r *rand.Rand) []access.Grant {
 	for i, section := range []access.Section{"System.A", "System.B", "System.B.C"} {
 		switch r.IntN(4) {
 		case 0:
-			grants = append(grants, access.Grant{Section: section, Rights: access.Rights(2 * (1 + r.IntN(31))), Scope: []access.Scope{"", "store:1"}[r.IntN(2)]})
+			grants = append(grants, access.Grant{Section: section, Rights: []access.Rights{2, 10, 46, 63}[r.IntN(4)], Scope: []access.Scope{"", "store:1"}[r.IntN(2)]})
 		case 1:
 			grants = append(grants, access.Grant{Section: section, Rights: access.Show, Condition: fmt.Sprintf("resource.amount < %d", 10*i+r.IntN(2))})
 		}
