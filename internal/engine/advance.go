@@ -137,15 +137,15 @@ func (a *advance) note(who access.Subject) {
 // edit changes the lines of one name.
 func (a *advance) edit(name string, e *edit) error {
 	var p *subject
-	var h *held
+	var h held
 	if personal(e.who) {
 		p = a.subject(e.who)
-		h = &p.held
+		h = p.held()
 	} else {
-		h = &a.holders.edit(a.holder(name, e.who)).held
+		h = a.holders.edit(a.holder(name, e.who)).held
 	}
 	var lines loose
-	lines.take(h)
+	lines.take(&h)
 	if err := lines.drop(e.gone); err != nil {
 		return err
 	}
@@ -155,11 +155,13 @@ func (a *advance) edit(name string, e *edit) error {
 	if len(a.problems) == 0 && !lines.apart() {
 		return misfit("two lines of %q have the same place", name)
 	}
-	*h = lines.pack(&room{})
 	a.s.lines += len(e.rules) - len(e.gone)
-	if p != nil {
-		a.put(p)
+	if h = lines.pack(&room{}); p == nil {
+		a.holders.edit(a.s.names.id(name)).held = h
+		return nil
 	}
+	p.hold(h)
+	a.put(p)
 	return nil
 }
 
@@ -285,7 +287,11 @@ func (a *advance) missing(before *frame) error {
 		return nil
 	}
 	named := func(h *held) bool { return h.names(scopes, conditions) }
-	bad := named(&a.s.anonymous.held)
+	person := func(p *subject) bool {
+		h := p.held()
+		return named(&h)
+	}
+	bad := person(a.s.anonymous)
 	for id := range a.holders.n {
 		bad = bad || named(&a.holders.at(id).held)
 	}
@@ -294,7 +300,7 @@ func (a *advance) missing(before *frame) error {
 		people = a.crowd.crowd
 	}
 	people.behind(access.Subject{}, func(p *subject) bool {
-		bad = bad || named(&p.held)
+		bad = bad || person(p)
 		return !bad
 	})
 	if bad {

@@ -60,7 +60,7 @@ func (sc *scratch) newMark() {
 }
 
 func (sc *scratch) step(from int, path []uint32, until *time.Time) (super bool) {
-	h := sc.linesOf(sc.nodes[from].name, sc.person)
+	h := sc.linesOf(sc.nodes[from].name)
 	for i := range h.links {
 		l := &h.links[i]
 		if sc.met(l.to) || !onPath(path, l.scope) || !sc.holds(h.timed(i), until) {
@@ -93,7 +93,7 @@ func (sc *scratch) nameOf(id uint32) string {
 	case id == 0:
 		return sc.person.name
 	case id&stranger != 0:
-		return sc.person.extras().strangers[id&^stranger]
+		return sc.own.extras().strangers[id&^stranger]
 	}
 	return sc.names.name(id)
 }
@@ -105,7 +105,7 @@ func (sc *scratch) pathTo(name uint32) []access.Rule {
 	for ; at > 0; at = sc.nodes[at].from {
 		n := sc.nodes[at]
 		owner := sc.nodes[n.from].name
-		path = append(path, sc.linkOf(owner, sc.linesOf(owner, sc.person), n.link))
+		path = append(path, sc.linkOf(owner, sc.linesOf(owner), n.link))
 	}
 	slices.Reverse(path)
 	return path

@@ -96,7 +96,7 @@ func (b *binder) readLines(f *access.Facts) {
 			b.line(&lines, &f.Rules[i], b.place(&f.Rules[i], int(i)))
 		}
 		if packed := lines.pack(room); name&personalMark != 0 {
-			all.subjects[name&^personalMark].held = packed
+			all.subjects[name&^personalMark].hold(packed)
 		} else {
 			b.holders.edit(name).held = packed
 		}

@@ -20,6 +20,7 @@ type scratch struct {
 	until   time.Time // the next moment at which something looked at may change
 
 	person *subject // nil if unknown
+	own    held     // what it holds by its own lines
 	scope  uint32
 	path   []uint32 // the scope and all above it
 
@@ -80,6 +81,7 @@ func (s *Snapshot) scratch() *scratch {
 // end gives the scratch back, keeping nothing of request and snapshot.
 func (sc *scratch) end() {
 	sc.Snapshot, sc.request, sc.person, sc.path, sc.table = nil, nil, nil, nil, nil
+	sc.own = held{}
 	sc.values, sc.extra, sc.lack = nil, nil, nil
 	clear(sc.spots)
 	sc.spots = sc.spots[:0]
@@ -124,7 +126,8 @@ func (sc *scratch) meet(who access.Subject, given *subject) error {
 	sc.closed, sc.grouped, sc.table, sc.person = false, false, nil, nil
 	if sc.scope != 0 && !sc.quiet {
 		if sc.table = sc.Snapshot.table(who, sc.scope, sc.now); sc.table != nil {
-			sc.person, sc.closure = sc.table.subject, sc.table.closure
+			sc.closure = sc.table.closure
+			sc.be(sc.table.subject)
 			sc.closed, sc.grouped = true, true
 			sc.counts[sc.stripe].hits.Add(1)
 			return nil
@@ -133,17 +136,25 @@ func (sc *scratch) meet(who access.Subject, given *subject) error {
 	sc.counts[sc.stripe].misses.Add(1)
 	switch {
 	case given != nil:
-		sc.person = given
+		sc.be(given)
 	case sc.absent(who):
 		f := sc.recall(who.ID)
 		if f == nil {
 			return errAbsent
 		}
-		sc.person = f.subject
+		sc.be(f.subject)
 	default:
-		sc.person = sc.resident(who)
+		sc.be(sc.resident(who))
 	}
 	return nil
+}
+
+// be makes somebody the subject of the question.
+func (sc *scratch) be(p *subject) {
+	sc.person, sc.own = p, held{}
+	if p != nil {
+		sc.own = p.held()
+	}
 }
 
 // resident finds a subject that came with the policy.
@@ -224,7 +235,7 @@ func (sc *scratch) group() {
 	groups, real := 0, 0
 	for i := range sc.person.links {
 		group, template := sc.groupAt(i)
-		if !group || !sc.holds(sc.person.timed(i), &sc.untilGroups) {
+		if !group || !sc.holds(sc.own.timed(i), &sc.untilGroups) {
 			continue
 		}
 		groups++
@@ -238,7 +249,7 @@ func (sc *scratch) group() {
 func (sc *scratch) groupAt(i int) (group, template bool) {
 	to := sc.person.links[i].to
 	if to&stranger != 0 {
-		return sc.person.extras().strangers[to&^stranger][0] == byte(access.KindGroup), false
+		return sc.own.extras().strangers[to&^stranger][0] == byte(access.KindGroup), false
 	}
 	h := sc.holder(to)
 	return h.group, h.template

@@ -90,14 +90,17 @@ var Mutations = map[string]func(*Snapshot){
 }
 
 func (s *Snapshot) eachHeld(edit func(*held)) {
-	edit(&s.anonymous.held)
+	person := func(p *subject) bool {
+		h := p.held()
+		edit(&h)
+		p.hold(h)
+		return true
+	}
+	person(s.anonymous)
 	for id := range s.holders.n {
 		edit(&s.holders.at(id).held)
 	}
-	s.subjects.behind(access.Subject{}, func(p *subject) bool {
-		edit(&p.held)
-		return true
-	})
+	s.subjects.behind(access.Subject{}, person)
 }
 
 func (s *Snapshot) eachRule(edit func(*rule)) {

@@ -30,7 +30,8 @@ type fetched struct {
 }
 
 func (f *fetched) weight() int {
-	w := 160 + len(f.id) + len(f.subject.name) + f.subject.held.weight()
+	h := f.subject.held()
+	w := 160 + len(f.id) + len(f.subject.name) + h.weight()
 	if a := f.subject.account; a != nil && a != plainUser {
 		w += 200 + 32*(len(a.licences)+len(a.off)) + attributesWeight(a.attributes)
 	}
@@ -275,7 +276,8 @@ func (f fetcher) bind(facts *access.SubjectFacts, id string) (*fetched, error) {
 	if b.unknown {
 		found.shape = f.shape
 	}
-	found.subject.account, found.subject.held = newAccount(&facts.UserFacts), lines.pack(&room{})
+	found.subject.account = newAccount(&facts.UserFacts)
+	found.subject.hold(lines.pack(&room{}))
 	return found, nil
 }
 

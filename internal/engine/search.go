@@ -222,7 +222,8 @@ func (h *hunt) try(p *subject) bool {
 	if h.err = h.ready(); h.err != nil {
 		return false
 	}
-	h.request.Subject, h.scratch.person = who, p
+	h.request.Subject = who
+	h.be(p)
 	h.closed, h.grouped, h.values = false, false, nil
 	if !h.decide().Allowed {
 		return true
@@ -268,9 +269,9 @@ func (h *hunt) candidate(p *subject) bool {
 	if p.reaches(h.fitting) {
 		return true
 	}
-	q, rules := h.first(), p.rules
-	for i := range rules {
-		if q.fits(&rules[i]) && slices.Contains(q.sectionChain.of(q.section), rules[i].section) {
+	q, own := h.first(), p.held()
+	for i := range own.rules {
+		if q.fits(&own.rules[i]) && slices.Contains(q.sectionChain.of(q.section), own.rules[i].section) {
 			return true
 		}
 	}

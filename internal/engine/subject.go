@@ -14,7 +14,29 @@ import (
 type subject struct {
 	name    string   // as in rules: "u:42"
 	account *account // nil: there is no such account, only rules name it
-	held
+	links   []link
+	own     *own // nil for those who hold nothing but links
+}
+
+// own is what few subjects have: rules, and links of which something is to be said.
+type own struct {
+	rules []rule
+	rest  *rest
+}
+
+// held gives the lines of a subject as those of any name are kept.
+func (p *subject) held() held {
+	if p.own == nil {
+		return held{links: p.links}
+	}
+	return held{links: p.links, rules: p.own.rules, rest: p.own.rest}
+}
+
+// hold replaces the lines of a subject.
+func (p *subject) hold(h held) {
+	if p.links, p.own = h.links, nil; h.rest != nil {
+		p.own = &own{rules: h.rules, rest: h.rest}
+	}
 }
 
 // account is what gates and conditions need to know of a subject. Most users
@@ -150,7 +172,7 @@ func (c *crowding) put(p *subject) {
 }
 
 // void tells whether nothing is known of a subject any more.
-func (p *subject) void() bool { return p.account == nil && len(p.links) == 0 && p.rest == nil }
+func (p *subject) void() bool { return p.account == nil && len(p.links) == 0 && p.own == nil }
 
 // writable gives a leaf that may be changed, which is a copy unless it is one already.
 func (c *crowding) writable(leaf []*subject) []*subject {

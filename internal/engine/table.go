@@ -138,7 +138,7 @@ func (sc *scratch) fill(t *table) *table {
 
 // gather collects the rules of one owner that can ever decide in the scope.
 func (sc *scratch) gather(owner uint32, t *table) {
-	h := sc.linesOf(owner, t.subject)
+	h := sc.linesOf(owner)
 	idle := t.exempt || sc.combining == access.AllowOverrides // whatever denies
 	rules := h.rules
 	for i := range rules {
@@ -240,7 +240,7 @@ func (sc *scratch) write(t *table, e *effect) *access.Rule {
 	if r := e.line.Load(); r != nil {
 		return r
 	}
-	line := sc.ruleOf(e.owner, sc.linesOf(e.owner, t.subject), int(e.nth))
+	line := sc.ruleOf(e.owner, sc.linesOf(e.owner), int(e.nth))
 	if !e.line.CompareAndSwap(nil, &line) {
 		return e.line.Load()
 	}

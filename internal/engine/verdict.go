@@ -76,7 +76,7 @@ func (q *question) match() {
 func (q *question) touch() {
 	var sum uint32
 	for i := range q.nodes {
-		rules := q.linesOf(q.nodes[i].name, q.person).rules
+		rules := q.linesOf(q.nodes[i].name).rules
 		for j := 0; j < len(rules); j += 4 { // four to a line of cache
 			sum += rules[j].scope
 		}
@@ -86,7 +86,7 @@ func (q *question) touch() {
 
 // scan collects the rules of one owner.
 func (q *question) scan(owner uint32) {
-	h := q.linesOf(owner, q.person)
+	h := q.linesOf(owner)
 	rules, chain := h.rules, q.sectionChain.of(q.section)
 	if len(rules) <= longRun {
 		for i := range rules {
@@ -126,11 +126,11 @@ func within(rules []rule, key uint32, of func(*rule) uint32) (from, to int) {
 }
 
 // linesOf gives what an owner holds, 0 being the subject itself.
-func (s *Snapshot) linesOf(owner uint32, person *subject) *held {
+func (sc *scratch) linesOf(owner uint32) *held {
 	if owner == 0 {
-		return &person.held
+		return &sc.own
 	}
-	return &s.holder(owner).held
+	return &sc.holder(owner).held
 }
 
 // covers tells whether a rule's action is the one asked about, and whether a
