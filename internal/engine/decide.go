@@ -37,6 +37,7 @@ type scratch struct {
 
 	spots    []spot         // rules that match
 	gathered []spot         // rules of a table that is being made
+	order    []sortKey      // of gathered
 	values   map[string]any // what conditions see, made when first wanted
 	touched  uint32         // keeps touch from being taken for idle
 	lack     *question      // the last question that found no grant

@@ -126,12 +126,12 @@ func (sc *scratch) fill(t *table) *table {
 	for _, owner := range t.reached {
 		sc.gather(owner, t)
 	}
-	slices.SortFunc(sc.gathered, func(a, b spot) int {
-		return cmp.Or(cmp.Compare(a.rule().section, b.rule().section), cmp.Compare(a.place, b.place))
+	slices.SortFunc(sc.order, func(a, b sortKey) int {
+		return cmp.Or(cmp.Compare(a.section, b.section), cmp.Compare(a.place, b.place))
 	})
-	full.take(sc.gathered)
+	full.take(sc.gathered, sc.order)
 	clear(sc.gathered)
-	sc.gathered = sc.gathered[:0]
+	sc.gathered, sc.order = sc.gathered[:0], sc.order[:0]
 	sc.keep(full)
 	return full
 }
@@ -144,18 +144,26 @@ func (sc *scratch) gather(owner uint32, t *table) {
 	for i := range rules {
 		r := &rules[i]
 		if onPath(sc.path, r.scope) && !(idle && r.act.denies()) {
+			sc.order = append(sc.order, sortKey{place: h.rest.places[i], section: r.section, at: number(len(sc.gathered))})
 			sc.gathered = append(sc.gathered, spot{place: h.rest.places[i], act: r.act, gate: h.gate(r), held: h, owner: owner, nth: number(i)})
 		}
 	}
 }
 
-// take makes the effects of rules that stand in order, leaving out those that
-// others in front of them make idle.
-func (t *table) take(spots []spot) {
-	kept := spots[:0]
+// sortKey is by what effects are sorted, and which rule it stands for.
+type sortKey struct {
+	place       int64
+	section, at uint32
+}
+
+// take makes the effects of rules in the order of the keys, leaving out those
+// that others in front of them make idle.
+func (t *table) take(spots []spot, order []sortKey) {
+	kept := order[:0]
 	var seen [2]idle // by effect
-	for i := range spots {
-		r := spots[i].rule()
+	for _, k := range order {
+		s := &spots[k.at]
+		r := s.rule()
 		if len(t.sections) == 0 || t.sections[len(t.sections)-1] != r.section {
 			t.sections, t.starts = append(t.sections, r.section), append(t.starts, number(len(kept)))
 			seen = [2]idle{}
@@ -164,16 +172,17 @@ func (t *table) take(spots []spot) {
 		if r.act.denies() {
 			by = &seen[1]
 		}
-		if !by.covers(&spots[i]) {
-			kept = append(kept, spots[i])
+		if !by.covers(s) {
+			kept = append(kept, k)
 		}
 	}
 	t.starts = append(t.starts, number(len(kept)))
 	t.sections, t.starts = slices.Clip(t.sections), slices.Clip(t.starts)
 	t.effects = make([]effect, len(kept))
-	for i := range kept {
-		k, r, e := &kept[i], kept[i].rule(), &t.effects[i]
-		e.place, e.gate, e.act, e.owner, e.nth = k.place, k.gate, k.act, k.owner, k.nth
+	for i, k := range kept {
+		s, e := &spots[k.at], &t.effects[i]
+		r := s.rule()
+		e.place, e.gate, e.act, e.owner, e.nth = s.place, s.gate, s.act, s.owner, s.nth
 		e.section, e.scope = r.section, r.scope
 	}
 }
