@@ -72,7 +72,7 @@ func mysqlConfig(dsn string) (*mysqldriver.Config, error) {
 	}
 	config.ParseTime, config.Loc = true, time.UTC
 	config.MultiStatements, config.AllowAllFiles = false, false
-	config.InterpolateParams = true // one way to the server and back for a statement, not three
+	config.InterpolateParams = true          // one way to the server and back for a statement, not three
 	config.Logger = &mysqldriver.NopLogger{} // it would write past our log what comes back as an error too
 	config.Timeout = orElseDuration(config.Timeout, 5*time.Second)
 	config.ReadTimeout = orElseDuration(config.ReadTimeout, 30*time.Second)
