@@ -219,3 +219,36 @@ func TestGivenUp(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestRights: a user with the rights that docs/operations.md names is enough.
+func TestRights(t *testing.T) {
+	own := accesstest.OwnRedis(t)
+	admin := redis.NewClient(&redis.Options{Addr: own.Address})
+	defer admin.Close()
+	rights := "on >secret ~bw-* &bw-* +get +set +publish +subscribe +unsubscribe +ping +hello +client|setname"
+	args := []any{"ACL", "SETUSER", "replica"}
+	for _, right := range strings.Fields(rights) {
+		args = append(args, right)
+	}
+	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	as := func(o *cache.RedisOptions) {
+		o.Addresses, o.Username, o.Password = []string{own.Address}, "replica", "secret"
+	}
+	r := newReplica(t, cache.Options{Redis: openRedis(t, as)})
+	r.install(t, policyOf(ours, 1, true))
+	r.ask(t, ours, may("1", "S.A"))
+	r.redis.Flush()
+	r.ask(t, ours, may("1", "S.A"))
+	if s := r.Stats().Redis; s.Written != 1 || s.Hits != 1 || s.Errors+s.WriteErrors > 0 {
+		t.Errorf("%+v", s)
+	}
+	a, b := listen(t, openRedis(t, as)), listen(t, openRedis(t, as))
+	a.Announce("default", 3)
+	eventually(t, "the news", func() bool { return b.heard(news3) })
+	log, err := admin.Do(t.Context(), "ACL", "LOG").Slice()
+	if err != nil || len(log) > 0 {
+		t.Errorf("refused was %v, %v", log, err)
+	}
+}

@@ -143,7 +143,7 @@ func (o RedisOptions) universal() *redis.UniversalOptions {
 		Username: o.Username, Password: o.Password, SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
 		TLSConfig: o.TLS, ClientName: "bailiwick",
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: max(time.Second, o.Timeout), ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
-		ContextTimeoutEnabled: true, FailingTimeoutSeconds: 1,
+		ContextTimeoutEnabled: true, FailingTimeoutSeconds: 1, DisableIdentity: true,
 	}
 }
 
@@ -254,7 +254,7 @@ func (r *Redis) suspect() {
 	n := r.counts.forged.Add(1)
 	if r.forged.rings() {
 		r.log.Error("redis holds an answer that no replica wrote for its place; it was not used. "+
-			"Somebody else writes to this Redis, or the replicas have different secrets", "seen", n)
+			"Somebody else writes to this Redis under our prefix", "seen", n)
 	}
 }
 
