@@ -187,12 +187,11 @@ type bench struct {
 	report report
 }
 
-// run measures, prints, and writes the file if there is to be one.
+// run measures, prints, and writes the file if there is to be one. What was
+// measured before something failed is printed, and not written.
 func (b *bench) run(ctx context.Context, file string, out io.Writer) error {
-	if err := b.measure(ctx); err != nil {
-		return err
-	}
-	if err := b.report.print(out); err != nil || file == "" {
+	failed := b.measure(ctx)
+	if err := errors.Join(failed, b.report.print(out)); err != nil || file == "" {
 		return err
 	}
 	return b.report.write(file)
