@@ -120,3 +120,42 @@ func TestMemory(t *testing.T) {
 		t.Logf("%.1f bytes a user with three memberships", got)
 	}
 }
+
+// TestEngine_noAllocation: a question about somebody who was asked about before
+// allocates nothing, whether users are kept or fetched, pinned or not.
+func TestEngine_noAllocation(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	f := oracle.Sample(11_000)
+	placed(&f)
+	f.Stripes = map[access.Stripe]access.Revision{}
+	resident := engine.New(engine.Options{})
+	install(t, resident, f)
+	fetched, _ := fetching(t, f, engine.Options{})
+	for name, e := range map[string]*engine.Engine{"resident": resident, "fetched": fetched} {
+		pin, err := e.Pin(f.Tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 30 {
+			r := oracle.SampleRequest(11_000, i)
+			for how, decide := range map[string]func() (access.Decision, error){
+				"":       func() (access.Decision, error) { return e.Decide(t.Context(), f.Tenant, &r) },
+				"pinned": func() (access.Decision, error) { return pin.Decide(t.Context(), &r) },
+			} {
+				for range 3 { // by what is held, by a new table, with the rule written out
+					if _, err := decide(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if n := testing.AllocsPerRun(100, func() { _, _ = decide() }); n != 0 {
+					t.Errorf("%s %s: question %d allocates %v times", name, how, i, n)
+				}
+				if n := testing.AllocsPerRun(100, func() { _ = pin.Warm(&r); _ = pin.Stamp(r.Subject) }); n != 0 {
+					t.Errorf("%s: asking whether question %d is warm allocates %v times", name, i, n)
+				}
+			}
+		}
+	}
+}
