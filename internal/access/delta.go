@@ -18,10 +18,10 @@ type Delta struct {
 	Tenant   string
 	Epoch    string // of the store when it was read, see Head; empty: that of From
 	From, To Revision
-	At       time.Time           // when To was committed, by the clock of its writer
+	At       time.Time           // when To was committed, by the clock of its writer; zero where To is From
 	Policy   Revision            // newest revision up to To that changed more than single users
 	Stripes  map[Stripe]Revision // stripes of users that changed, each with the revision that last did so
-	Frame    *Facts              // everything but users and rules at To; nil where nothing of it changed
+	Frame    *Facts              // everything but users and rules at To; nil where nothing of it changed. A Fetched that differs asks for a full load
 	Gone     []Rule              // rules that are there no longer, found by Place; a changed rule is in Rules too
 	Rules    []Rule              // new rules, each at its Place
 	Users    []UserFacts         // users that are new or changed

@@ -241,7 +241,7 @@ func (f *fold) sum(v view, madeAt int64) (access.Delta, error) {
 		case e.hadOld && !e.hasNew:
 			d.Left = append(d.Left, id)
 			users++
-		case e.hasNew && !(e.hadOld && reflect.DeepEqual(e.old, e.new)):
+		case e.hasNew && (!e.hadOld || !reflect.DeepEqual(e.old, e.new)):
 			d.Users = append(d.Users, e.new)
 		}
 		if e.hasNew && !e.hadOld {
