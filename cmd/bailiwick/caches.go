@@ -36,8 +36,8 @@ func openCaches(ctx context.Context, cfg config.Cache, dev bool, log *slog.Logge
 	if cfg.Redis.Secret == "" && dev {
 		cfg.Redis.Secret = rand.Text() + rand.Text()
 	}
-	if cfg.Redis.Secret == "" {
-		return nil, &exitError{exitUsage, errNoSecret}
+	if err := secretGiven(cfg.Redis); err != nil {
+		return nil, err
 	}
 	o, err := redisOptions(cfg.Redis, log)
 	if err != nil {
@@ -56,8 +56,15 @@ func openCaches(ctx context.Context, cfg config.Cache, dev bool, log *slog.Logge
 	return c, nil
 }
 
-var errNoSecret = errors.New("cache.redis.secret is required with cache.redis.addresses: whoever can write to Redis could make answers otherwise. " +
-	"Make one with openssl rand -hex 32, and give it to every replica")
+var errNoSecret = errors.New("cache.redis.secret is required with cache.redis.addresses: whoever can write to Redis " +
+	"could make answers otherwise; make one with openssl rand -hex 32, and give it to every replica")
+
+func secretGiven(r config.Redis) error {
+	if len(r.Addresses) == 0 || r.Secret != "" {
+		return nil
+	}
+	return &exitError{exitUsage, errNoSecret}
+}
 
 func redisOptions(r config.Redis, log *slog.Logger) (cache.RedisOptions, error) {
 	secure, err := tlsConfig(r)

@@ -56,7 +56,11 @@ func (c *cli) configValidateCommand() *cobra.Command {
 	}
 	set := settingsFlags(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		if _, err := set.load(); err != nil {
+		cfg, err := set.load()
+		if err != nil {
+			return err
+		}
+		if err := secretGiven(cfg.Cache.Redis); err != nil {
 			return err
 		}
 		return c.answer(map[string]bool{"valid": true}, func(w io.Writer) { fmt.Fprintln(w, "the configuration is valid") })

@@ -94,17 +94,17 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	log := c.log(cfg.Log)
 	limitMemory(cfg.Server, log)
 
-	db, err := openStore(ctx, cfg, log, s.migrate)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-
 	near, err := openCaches(ctx, cfg.Cache, s.dev, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, near.close()) }()
+
+	db, err := openStore(ctx, cfg, log, s.migrate)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 
 	rooms := &noted{storage: db}
 	house := furnish(rooms, near, cfg.Store, "http", log)
