@@ -42,14 +42,16 @@ type storage interface {
 // furnish wires the rooms over a storage, with caches beside it. source is the
 // door through which changes come, for the history.
 func furnish(s storage, near *caches, cfg config.Store, source string, log *slog.Logger) *house {
-	h := &house{}
+	h, now := &house{}, clock()
 	h.engine = engine.New(engine.Options{
-		Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
+		Clock: now, Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
 	})
-	h.kept = cache.New(pinning{h.engine}, near.options)
+	kept := near.options
+	kept.Clock = now
+	h.kept = cache.New(pinning{h.engine}, kept)
 	h.keys = service.NewKeys(s, service.KeysOptions{Source: source})
 	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
-		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Announce: near.announce, Scans: h.scans, Log: log,
+		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Announce: near.announce, Scans: h.scans, Clock: now, Log: log,
 	})
 	h.decisions = service.NewDecisions(h.kept, h.follower)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower)
