@@ -28,11 +28,22 @@ func (b *binder) problem(at access.Origin, code, format string, args ...any) {
 
 // owner checks the form of a line and gives the kind and name of whose it is.
 func (b *binder) owner(r *access.Rule) (access.Subject, bool) {
-	if !(r.Type == "p" && len(r.Values) == 6 || r.Type == "g" && len(r.Values) == 3) {
+	if wanted := arity(r.Type); wanted == 0 || len(r.Values) != wanted {
 		b.problem(r.Origin, "rule-arity", "%q is no line of the built-in model: p has 6 fields, g has 3", r.String())
 		return access.Subject{}, false
 	}
 	return b.name(r, 0)
+}
+
+// arity is how many values a line has, 0 for what is no line of the model.
+func arity(kind string) int {
+	switch kind {
+	case "p":
+		return 6
+	case "g":
+		return 3
+	}
+	return 0
 }
 
 func (b *binder) name(r *access.Rule, field int) (access.Subject, bool) {

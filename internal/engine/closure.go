@@ -20,12 +20,12 @@ func (sc *scratch) close() {
 		sc.group()
 	}
 	sc.closed = true
-	sc.super = sc.follow(sc.scopeChain.of(everywhere), &sc.closure.untilSuper)
+	sc.super = sc.follow(sc.scopeChain.of(everywhere), &sc.untilSuper)
 	if sc.scope == everywhere {
 		sc.exempt, sc.untilReached = sc.super, sc.untilSuper
 		return
 	}
-	sc.exempt = sc.follow(sc.path, &sc.closure.untilReached)
+	sc.exempt = sc.follow(sc.path, &sc.untilReached)
 }
 
 // follow fills nodes with everything that links on the path lead to from the

@@ -74,7 +74,7 @@ var scratches = sync.Pool{New: func() any {
 }}
 
 func (s *Snapshot) scratch() *scratch {
-	sc := scratches.Get().(*scratch) //nolint:forcetypeassert,errcheck // nothing else is in it
+	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // nothing else is in it
 	sc.Snapshot, sc.quiet, sc.many, sc.explaining = s, false, false, false
 	return sc
 }

@@ -111,7 +111,7 @@ func (f fetcher) user(ctx context.Context, id string) (*fetched, error) {
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		found := e.(*fetched) //nolint:forcetypeassert,errcheck // only these stand under scope 0
+		found := e.(*fetched) //nolint:forcetypeassert // only these stand under scope 0
 		if found.id != id {
 			return f.alone(ctx, id)
 		}

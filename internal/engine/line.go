@@ -25,7 +25,7 @@ const (
 	actShift      = 8
 )
 
-func (a act) rights() access.Rights { return access.Rights(a) & access.AllRights }
+func (a act) rights() access.Rights { return access.Rights(a & act(access.AllRights)) }
 func (a act) denies() bool          { return a&denies != 0 }
 func (a act) action() uint32        { return uint32(a >> actShift) }
 

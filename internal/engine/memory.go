@@ -53,7 +53,7 @@ func newMemory(bytes int64) *memory {
 
 func (s *Snapshot) key(who access.Subject, scope uint32) key {
 	name := maphash.String(s.memory.seed, who.ID) ^ uint64(who.Kind)
-	return key{life: s.life.number, scope: scope, name: name}
+	return key{life: s.number, scope: scope, name: name}
 }
 
 // counts are hits and misses. They are counted in many places, so that

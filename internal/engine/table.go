@@ -143,7 +143,7 @@ func (sc *scratch) gather(owner uint32, t *table) {
 	rules := h.rules
 	for i := range rules {
 		r := &rules[i]
-		if onPath(sc.path, r.scope) && !(idle && r.act.denies()) {
+		if onPath(sc.path, r.scope) && (!idle || !r.act.denies()) {
 			sc.order = append(sc.order, sortKey{place: h.rest.places[i], section: r.section, at: number(len(sc.gathered))})
 			sc.gathered = append(sc.gathered, spot{place: h.rest.places[i], act: r.act, gate: h.gate(r), held: h, owner: owner, nth: number(i)})
 		}

@@ -136,7 +136,7 @@ func (sc *scratch) linesOf(owner uint32) *held {
 // covers tells whether a rule's action is the one asked about, and whether a
 // rule on a section above is handed down.
 func (q *question) covers(section uint32, a act) bool {
-	if q.right != 0 && access.Rights(a)&q.right == 0 {
+	if q.right != 0 && a&act(q.right) == 0 {
 		return false
 	}
 	if section != q.section && a.rights()&access.Inherit == 0 {
