@@ -41,6 +41,7 @@ func (c *cli) root() *cobra.Command {
 		c.apikeyCommand(),
 		c.migrateCommand(),
 		c.doctorCommand(),
+		c.statusCommand(),
 		c.healthcheckCommand(),
 		c.configCommand(),
 		c.versionCommand(),

@@ -17,6 +17,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/config"
 	"github.com/bailiwick/bailiwick/internal/httpapi"
+	"github.com/bailiwick/bailiwick/internal/service"
 	"github.com/bailiwick/bailiwick/internal/store"
 )
 
@@ -94,17 +95,17 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	log := c.log(cfg.Log)
 	limitMemory(cfg.Server, log)
 
-	near, err := openCaches(ctx, cfg.Cache, s.dev, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, near.close()) }()
-
 	db, err := openStore(ctx, cfg, log, s.migrate)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+
+	near, err := openCaches(ctx, cfg.Cache, s.dev, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, near.close()) }()
 
 	rooms := &noted{storage: db}
 	house := furnish(rooms, near, cfg.Store, "http", log)
@@ -121,7 +122,9 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		return errEmpty
 	}
 
+	replicas := house.replicas(db, service.ReplicasOptions{Log: log})
 	door, err := httpapi.NewServer(httpapi.Options{
+		Replicas:  replicas,
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
 		Series:    func() []httpapi.Series { return append(near.series(house.kept), house.shadowSeries()...) },
@@ -145,6 +148,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	following := follow(ctx, house, near)
 	defer following()
 	house.startShadow(ctx)
+	defer beating(ctx, replicas, listener.Addr().String())()
 	if err := c.ready(ctx, s, house, listener, key); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -242,6 +246,15 @@ func serveMetrics(ctx context.Context, cfg config.Server, door *httpapi.Server) 
 	server := &http.Server{Handler: pages, ReadHeaderTimeout: cfg.ReadHeaderTimeout, WriteTimeout: cfg.WriteTimeout}
 	go func() { _ = server.Serve(l) }() // ends with Close
 	return func() { _ = server.Close() }, nil
+}
+
+// beating says how this process does until ctx ends; the function waits for
+// its last word.
+func beating(ctx context.Context, r *service.Replicas, address string) (wait func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beat sync.WaitGroup
+	beat.Go(func() { r.Run(ctx, address) })
+	return func() { cancel(); beat.Wait() }
 }
 
 // follow keeps step with the store, and with the news of other replicas, until

@@ -59,6 +59,7 @@ var matrix = map[string]entry{
 	"GET /v1/tenants/{tenant}/keys":                     {need: access.KeyAdmin},
 	"POST /v1/tenants/{tenant}/keys":                    {body: `{"kind":"decide","name":"till"}`, need: access.KeyAdmin, status: 201},
 	"DELETE /v1/tenants/{tenant}/keys/{id}":             {need: access.KeyAdmin, path: "/v1/tenants/default/keys/unknownunkno", status: 404},
+	"GET /v1/status":                                    {need: access.KeyRead, any: true},
 	"GET /livez":                                        {},
 	"GET /readyz":                                       {},
 	"GET /metrics":                                      {},

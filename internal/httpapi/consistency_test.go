@@ -21,12 +21,12 @@ func with(body, member string) string { return body[:len(body)-1] + "," + member
 
 // neighbour is another replica over the same store: it follows only when it is
 // asked to.
-func neighbour(t *testing.T, h *house) *house {
+func neighbour(t *testing.T, h *house, patience time.Duration) *house {
 	t.Helper()
 	n, o := *h, h.options
 	n.engine = engine.New(engine.Options{})
 	n.follower = service.NewFollower(n.engine, h.store, h.keys, service.FollowerOptions{
-		CatchUpWithin: 50 * time.Millisecond, PollInterval: time.Millisecond,
+		CatchUpWithin: patience, PollInterval: time.Millisecond,
 	})
 	o.Follower, o.Decisions = n.follower, service.NewDecisions(n.engine, n.follower)
 	server, err := httpapi.NewServer(o)
@@ -78,7 +78,7 @@ type way struct {
 // wish for the newest; the answer comes from there, and has an age.
 func TestConsistency_everywhere(t *testing.T) {
 	h := newHouse(t)
-	far := neighbour(t, h)
+	far := neighbour(t, h, time.Minute)
 	for name, c := range asking() {
 		t.Run(name, func(t *testing.T) {
 			ask := func(body string, headers ...string) {
@@ -120,7 +120,7 @@ func TestConsistency_everywhere(t *testing.T) {
 // its own, and nothing is decided.
 func TestConsistency_behind(t *testing.T) {
 	h := newHouse(t)
-	far := neighbour(t, h)
+	far := neighbour(t, h, 20*time.Millisecond)
 	for name, c := range asking() {
 		w := far.send(http.MethodPost, c.path, far.root, c.body, "Bailiwick-At-Least", "1000000")
 		p := far.wantProblem(w, 503, "behind")
@@ -136,7 +136,7 @@ func TestConsistency_behind(t *testing.T) {
 // has not heard of.
 func TestConsistency_tenantMadeElsewhere(t *testing.T) {
 	h := newHouse(t)
-	far := neighbour(t, h)
+	far := neighbour(t, h, time.Minute)
 	h.load("made", authzenPolicy)
 	far.wantProblem(far.send(http.MethodPost, "/t/made/v1/enforce", far.root, question), 404, "not_found")
 	if w := far.send(http.MethodPost, "/t/made/v1/enforce", far.root, with(question, `"at_least":2`)); w.Code != 200 {

@@ -84,7 +84,7 @@ func newHouse(t testing.TB, change ...func(*httpapi.Options)) *house {
 	h.options = httpapi.Options{
 		Decisions: service.NewDecisions(h.engine, h.follower), Policies: h.policies, Tenants: h.tenants,
 		Keys: h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com",
-		ConditionErrors: h.engine.ConditionErrors,
+		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{}),
 	}
 	for _, c := range change {
 		c(&h.options)

@@ -29,6 +29,7 @@ type Options struct {
 	Tenants   *service.Tenants
 	Keys      *service.Keys
 	Follower  *service.Follower
+	Replicas  *service.Replicas // nil: there is no /v1/status
 
 	// PublicURL is what clients write before the paths, for instance
 	// https://access.example.com. It stands in the AuthZEN configuration, which

@@ -150,6 +150,11 @@ var routes = []route{
 		status: http.StatusNoContent,
 	},
 	{
+		method: http.MethodGet, path: "/v1/status", need: access.KeyRead,
+		serve: (*call).status, tag: "Operation", summary: "Tell how the servers and their tenants do",
+		text: "A key of one tenant sees that one only. A key of all tenants sees all servers over the same store, caches and work.", answer: api.Status{},
+	},
+	{
 		method: http.MethodGet, path: "/livez", serve: (*call).livez, tag: "Operation",
 		summary: "Tell whether the process works", answer: api.Health{},
 	},
