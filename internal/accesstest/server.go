@@ -3,6 +3,7 @@ package accesstest
 import (
 	"crypto/rand"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,6 +55,58 @@ func (s *Server) Freeze(t testing.TB) {
 func (s *Server) Thaw(t testing.TB) {
 	t.Helper()
 	services(t, "thaw", s.folder)
+}
+
+// Crash ends the server as a power cut does; its data stays.
+func (s *Server) Crash(t testing.TB) {
+	t.Helper()
+	services(t, "crash", s.folder)
+}
+
+// Revive starts a crashed server on its old port with its old data.
+func (s *Server) Revive(t testing.TB) {
+	t.Helper()
+	services(t, "revive", s.folder)
+}
+
+// GaleraCluster starts three MariaDB servers that form a cluster.
+func GaleraCluster(t testing.TB) []*Server {
+	t.Helper()
+	ports := freePorts(t, 9) // each node's for its neighbours, for differences and for copies
+	var all []string
+	for i := range 3 {
+		all = append(all, "127.0.0.1:"+ports[3*i])
+	}
+	var nodes []*Server
+	for i, address := range all {
+		args := []string{
+			"--wsrep-cluster-address=gcomm://" + strings.Join(all, ","), "--wsrep-node-address=" + address,
+			"--wsrep-sst-receive-address=127.0.0.1:" + ports[3*i+2],
+			"--wsrep-provider-options=gmcast.listen_addr=tcp://" + address + ";ist.recv_addr=127.0.0.1:" + ports[3*i+1] +
+				";evs.keepalive_period=PT0.2S;evs.suspect_timeout=PT1S;evs.inactive_timeout=PT3S;gcache.size=16M",
+		}
+		if i == 0 {
+			args = append(args, "--wsrep-new-cluster")
+		}
+		nodes = append(nodes, ownServer(t, "galera", args))
+	}
+	return nodes
+}
+
+// freePorts finds ports that were free a moment ago.
+func freePorts(t testing.TB, many int) []string {
+	t.Helper()
+	var ports []string
+	for range many {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports
 }
 
 // Database creates a database on a MySQL server, with a user who may do

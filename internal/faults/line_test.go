@@ -66,6 +66,16 @@ func (l *line) toxic(kind, direction, attributes string) {
 	}
 }
 
+// lead takes the line to another service, as a balancer does when one is lost.
+func (l *line) lead(to string) {
+	l.t.Helper()
+	l.cut()
+	l.proxy.Lock()
+	l.proxy.Upstream = to
+	l.proxy.Unlock()
+	l.mend()
+}
+
 // mend makes the line whole again.
 func (l *line) mend() {
 	l.t.Helper()

@@ -219,28 +219,12 @@ func TestTable_storeReadOnly(t *testing.T) {
 }
 
 // TestTable_storeOlder: the store was failed over to a copy that lacks our
-// newest revision, or restored from an older backup. What was revoked since does
-// not come back: readiness and alarm say it at once, answers come by what is
-// known here until that is too old, then none come, until the store has caught
-// up or somebody says that its state is the truth.
+// newest revision. What was revoked since does not come back: readiness says it
+// at once, answers come by what is known here until that is too old, then none
+// come, until the store has caught up.
 func TestTable_storeOlder(t *testing.T) {
 	t.Parallel()
-	own := accesstest.OwnMySQL(t)
-	w := newRow(t, onMySQL(own.Database(t)))
-	root := openMySQL(t, own.Address)
-	restore := backup(t, root, w.store.DSN)
-	w.policy.in[3] = false
-	w.replica.mustWrite(w.policy)
-	undo := restore()
-	eventually(t, "not ready", func() bool {
-		if d, a := w.replica.check(3); a.status == http.StatusOK && d.Allowed {
-			t.Fatal("what was revoked is allowed again")
-		}
-		return !w.replica.readyNow()
-	})
-	if _, health := w.replica.ready(); !strings.Contains(reasons(health.Checks), "older than") {
-		t.Errorf("readiness does not say why: %+v", health)
-	}
+	w, undo := lostRevision(t)
 	eventually(t, "no answers", func() bool {
 		d, a := w.replica.check(3)
 		if a.status == http.StatusOK && d.Allowed {
@@ -251,6 +235,47 @@ func TestTable_storeOlder(t *testing.T) {
 	w.refusesChecks()
 	undo()
 	w.recovers()
+}
+
+// TestTable_storeRestored: the same, and somebody says that it is meant: an
+// older backup was restored, and what it holds is the truth from now on.
+func TestTable_storeRestored(t *testing.T) {
+	t.Parallel()
+	w, _ := lostRevision(t)
+	db, err := store.Open(t.Context(), w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	change := access.Change{Base: access.AnyRevision, Author: "operator-1", Reason: "restored the backup"}
+	if err := db.RenewEpoch(t.Context(), access.DefaultTenant, change); err != nil {
+		t.Fatal(err)
+	}
+	w.policy.in[3] = true
+	eventually(t, "what was restored decides", func() bool { d, _ := w.replica.check(3); return d.Allowed })
+	w.recovers()
+}
+
+// lostRevision is a row whose store has lost the newest revision, by which
+// user-3 lost his right.
+func lostRevision(t *testing.T) (w *row, undo func()) {
+	t.Helper()
+	own := accesstest.OwnMySQL(t)
+	w = newRow(t, onMySQL(own.Database(t)))
+	restore := backup(t, openMySQL(t, own.Address), w.store.DSN)
+	w.policy.in[3] = false
+	w.replica.mustWrite(w.policy)
+	undo = restore()
+	eventually(t, "not ready", func() bool {
+		if d, a := w.replica.check(3); a.status == http.StatusOK && d.Allowed {
+			t.Fatal("what was revoked is allowed again")
+		}
+		return !w.replica.readyNow()
+	})
+	if _, health := w.replica.ready(); !strings.Contains(reasons(health.Checks), "older than") {
+		t.Errorf("readiness does not say why: %+v", health)
+	}
+	return w, undo
 }
 
 // TestTable_storeFull: nothing more can be stored. The error is the database's own.
