@@ -29,15 +29,14 @@ func TestDecisions_sameAnswers(t *testing.T) {
 			do(r.replica)
 		}
 	}
-	all(func(r *replica) { r.install(t, w.ours); r.install(t, w.theirs); r.cold.Store(50) })
+	all(func(r *replica) { r.installAll(t, w); r.cold.Store(50) })
 	for round := range 1700 {
-		if w.IntN(20) == 0 {
+		if w.IntN(60) == 0 {
 			w.step()
 		}
 		all(func(r *replica) {
 			if w.IntN(10) == 0 { // some are behind
-				r.install(t, w.ours)
-				r.install(t, w.theirs)
+				r.installAll(t, w)
 			}
 			if w.IntN(100) == 0 { // and their clocks do not agree
 				r.pass(time.Duration(w.IntN(20)-8) * time.Minute)

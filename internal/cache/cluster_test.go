@@ -22,7 +22,7 @@ func TestCluster(t *testing.T) {
 	a := newReplica(t, cache.Options{Redis: openRedis(t, cluster), Mode: cache.Always})
 	b := newReplica(t, cache.Options{Redis: openRedis(t, cluster), Mode: cache.Always})
 	both := func(do func(r *replica)) { do(a); do(b) }
-	both(func(r *replica) { r.install(t, w.ours); r.install(t, w.theirs) })
+	both(func(r *replica) { r.installAll(t, w) })
 	eventually(t, "the Cluster is used", func() bool {
 		both(func(r *replica) { askMany(t, w, r, 20) })
 		return a.Stats().Redis.Hits > 100 && b.Stats().Redis.Hits > 100
@@ -57,8 +57,7 @@ func TestSentinel(t *testing.T) {
 	}
 	w := newWorld(12)
 	r := newReplica(t, cache.Options{Redis: openRedis(t, sentinels), Mode: cache.Always})
-	r.install(t, w.ours)
-	r.install(t, w.theirs)
+	r.installAll(t, w)
 	eventually(t, "the master is used", func() bool { askMany(t, w, r, 20); return r.Stats().Redis.Hits > 50 })
 	listener, other := listen(t, openRedis(t, sentinels)), listen(t, openRedis(t, sentinels))
 

@@ -91,8 +91,7 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, l := newWorld(7), newLine(t, accesstest.Redis(t))
 			r := newReplica(t, cache.Options{Redis: openRedis(t, short(l.proxy.Listen)), Mode: cache.Always})
-			r.install(t, w.ours)
-			r.install(t, w.theirs)
+			r.installAll(t, w)
 			eventually(t, "Redis is used", func() bool { w.askAnything(t, r); return r.Stats().Redis.Hits > 0 })
 
 			fault.begin(l)
@@ -129,8 +128,7 @@ func TestFaults_ofTheServer(t *testing.T) {
 	}
 	w := newWorld(8)
 	r := newReplica(t, cache.Options{Redis: openRedis(t, short(own.Address)), Mode: cache.Always})
-	r.install(t, w.ours)
-	r.install(t, w.theirs)
+	r.installAll(t, w)
 	used := func() {
 		t.Helper()
 		before := r.Stats().Redis
@@ -140,15 +138,14 @@ func TestFaults_ofTheServer(t *testing.T) {
 			return s.Hits > before.Hits && s.Written > before.Written && s.Breaker == "closed"
 		})
 		w.step() // so that what was written before is not asked for
-		r.install(t, w.ours)
-		r.install(t, w.theirs)
+		r.installAll(t, w)
 	}
 	writesFail := func() {
 		t.Helper()
 		before := r.Stats().Redis.WriteErrors
 		eventually(t, "writes fail", func() bool {
 			w.step()
-			r.install(t, w.ours)
+			r.installAll(t, w)
 			w.askAnything(t, r)
 			return r.Stats().Redis.WriteErrors > before
 		})

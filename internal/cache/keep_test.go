@@ -114,9 +114,9 @@ func TestNotKept(t *testing.T) {
 			r.install(t, foreign)
 			for range 2 {
 				r.ask(t, q.tenant, q.r)
-				want, wantErr := r.engine.DecideAll(t.Context(), q.tenant, []access.Request{*q.r})
-				got, err := r.DecideAll(t.Context(), q.tenant, []access.Request{*q.r})
-				same(t, got, err, want, wantErr)
+				r.agree(t, q.tenant, q.r,
+					func() (any, error) { return r.DecideAll(t.Context(), q.tenant, []access.Request{*q.r}) },
+					func() (any, error) { return r.engine.DecideAll(t.Context(), q.tenant, []access.Request{*q.r}) })
 			}
 			r.redis.Flush()
 			if s := r.Stats(); s.Memory.Stored != 0 || s.Redis.Written != 0 {

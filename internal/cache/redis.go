@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // RedisOptions say which Redis is used and how. Addresses and Secret are
@@ -44,7 +45,8 @@ type RedisOptions struct {
 	Retry   time.Duration // how long Redis is left alone after FailuresToOpen failures; 1 s when 0
 	Queue   int           // answers that wait to be written, at most; 4096 when 0
 
-	Log *slog.Logger
+	Tracing trace.TracerProvider // where spans go; nil: nowhere
+	Log     *slog.Logger
 }
 
 // MinSecret is the least length of a secret, in bytes.
@@ -98,7 +100,7 @@ func OpenRedis(o RedisOptions) (*Redis, error) {
 	o = o.withDefaults()
 	logging.Disable() // it writes to standard error by itself; what matters is in our log
 	r := &Redis{options: o, client: redis.NewUniversalClient(o.universal()), log: o.Log, queue: make(chan write, o.Queue)}
-	if err := r.derive(o.Secret); err != nil {
+	if err := errors.Join(r.derive(o.Secret), r.trace()); err != nil {
 		return nil, errors.Join(err, r.client.Close())
 	}
 	var err error
@@ -191,13 +193,11 @@ func (r *Redis) nameOf(k key) string {
 // get reads the values in some places, in one round trip or none. What is not
 // there, cannot be had in time or was not written by a replica is left out.
 func (r *Redis) get(ctx context.Context, places []key) map[key]value {
-	began := time.Now()
+	began, step := time.Now(), look(ctx, len(places))
 	texts, err := r.breaker.Execute(func() ([]string, error) { return r.fetch(ctx, places) })
 	r.counts.read(time.Since(began), err)
-	if err != nil {
-		return nil
-	}
-	found := make(map[key]value, len(places))
+	found := make(map[key]value, len(texts))
+	defer func() { looked(step, len(found), err) }()
 	for i, text := range texts {
 		if text == "" {
 			continue
