@@ -47,6 +47,9 @@ const (
 	stock = "stock"
 )
 
+// givenUp begins the note of a cell that took stock Casbin too long.
+const givenUp = "given up"
+
 // stockCell leaves out what cannot be done within the budget: a decision takes
 // stock Casbin at least time in proportion to the rules.
 func (p plan) stockCell(ctx context.Context, c *cell, before cell) (err error) {
@@ -64,12 +67,12 @@ func (p plan) stockCell(ctx context.Context, c *cell, before cell) (err error) {
 	}
 	switch {
 	case c.Stock.Load == 0:
-		c.Note = fmt.Sprintf("given up after %s, before the rules were loaded", p.stock)
+		c.Note = fmt.Sprintf("%s after %s, before the rules were loaded", givenUp, p.stock)
 	case c.Stock.First == 0:
 		c.Stock.First, c.Stock.AtLeast = float64(p.stock)-c.Stock.Load, true
-		c.Note = fmt.Sprintf("given up after %s, before the first answer", p.stock)
+		c.Note = fmt.Sprintf("%s after %s, before the first answer", givenUp, p.stock)
 	case c.Stock.Warm == 0:
-		c.Note = fmt.Sprintf("given up after %s, before the second answer", p.stock)
+		c.Note = fmt.Sprintf("%s after %s, before the second answer", givenUp, p.stock)
 	}
 	return sameAnswers(*c)
 }

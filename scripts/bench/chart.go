@@ -8,13 +8,13 @@ import (
 
 // The chart's paper, in pixels: the plot lies between the margins.
 const (
-	chartWidth, chartHeight   = 760, 520
-	left, right, top, bottom  = 70, 130, 40, 60
-	plotWidth, plotHeight     = chartWidth - left - right, chartHeight - top - bottom
-	leastRules, mostRules     = 1e3, 2e6
-	leastNanos, mostNanos     = 10, 1e11
-	firstDecade, lastDecade   = 1, 11 // of nanoseconds: 10 ns to 100 s
-	firstThousand, lastMillon = 3, 6  // decades of rules
+	chartWidth, chartHeight    = 760, 520
+	left, right, top, bottom   = 70, 130, 40, 60
+	plotWidth, plotHeight      = chartWidth - left - right, chartHeight - top - bottom
+	leastRules, mostRules      = 1e3, 2e6
+	leastNanos, mostNanos      = 10, 1e11
+	firstDecade, lastDecade    = 1, 11 // of nanoseconds: 10 ns to 100 s
+	firstThousand, lastMillion = 3, 6  // decades of rules
 )
 
 // hues can be told apart on white and on black, also by those who see fewer
@@ -63,7 +63,7 @@ func grid(b *strings.Builder) {
 		fmt.Fprintf(b, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>\n", left, left+plotWidth, y, y)
 		fmt.Fprintf(b, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", left-8, y+4, decade(d))
 	}
-	for d := firstThousand; d <= lastMillon; d++ {
+	for d := firstThousand; d <= lastMillion; d++ {
 		x := xOf(math.Pow10(d))
 		fmt.Fprintf(b, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>\n", x, x, top, top+plotHeight)
 		fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x, top+plotHeight+20, thousands(math.Pow10(d)))

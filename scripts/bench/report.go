@@ -31,6 +31,7 @@ type machine struct {
 	Go    string `json:"go"`
 	MySQL string `json:"mysql,omitempty"` // version of the database server
 	Redis string `json:"redis,omitempty"`
+	Load  string `json:"load,omitempty"` // average of the minute before: figures of a busy machine mean little
 }
 
 // cell is one shape at one size: ours beside stock Casbin.
@@ -89,7 +90,7 @@ func newReport(ctx context.Context, args []string) report {
 	return report{
 		Date: time.Now().UTC().Format(time.RFC3339), Commit: commit(ctx),
 		Command: strings.TrimSpace("go run ./scripts/bench " + strings.Join(args, " ")),
-		Machine: machine{CPU: cpuName(), Cores: runtime.NumCPU(), OS: osName(), Go: runtime.Version(), Redis: redisVersion(ctx)},
+		Machine: machine{CPU: cpuName(), Cores: runtime.NumCPU(), OS: osName(), Go: runtime.Version(), Redis: redisVersion(ctx), Load: loadAverage()},
 	}
 }
 
@@ -103,6 +104,14 @@ func commit(ctx context.Context) string {
 
 // cpuName is what Linux tells; elsewhere the architecture must do.
 func cpuName() string { return orElse(found("/proc/cpuinfo", "model name", ":"), runtime.GOARCH) }
+
+// loadAverage is how many processes wanted a core before the run, where Linux
+// tells.
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
+}
 
 func osName() string {
 	return orElse(found("/etc/os-release", "PRETTY_NAME", "="), runtime.GOOS) + ", " + runtime.GOARCH

@@ -30,6 +30,9 @@ func (m machine) String() string {
 	if m.Redis != "" {
 		parts = append(parts, "Redis "+m.Redis)
 	}
+	if m.Load != "" {
+		parts = append(parts, "load "+m.Load+" before")
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -69,11 +72,15 @@ func (c cell) cells() []string {
 	if c.Stock.AtLeast {
 		first = "> " + first
 	}
+	none := "not run"
+	if strings.HasPrefix(c.Note, givenUp) {
+		none = givenUp
+	}
 	ratio := figure{Unit: "ns", Ours: c.Ours.Warm, Beside: "stock", Theirs: c.Stock.Warm}.ratio()
 	return []string{
-		c.Shape, thousands(float64(c.Rules)), figureOf(c.Ours.Warm, "ns"), orElse(figureOf(c.Stock.Warm, "ns"), "not run"), times(ratio),
-		figureOf(c.Ours.First, "ns"), orElse(first, "not run"), fmt.Sprintf("%.0f", c.Ours.Allocs),
-		figureOf(c.Ours.Load, "ns"), orElse(figureOf(c.Stock.Load, "ns"), "not run"),
+		c.Shape, thousands(float64(c.Rules)), figureOf(c.Ours.Warm, "ns"), orElse(figureOf(c.Stock.Warm, "ns"), none), times(ratio),
+		figureOf(c.Ours.First, "ns"), orElse(first, none), fmt.Sprintf("%.0f", c.Ours.Allocs),
+		figureOf(c.Ours.Load, "ns"), orElse(figureOf(c.Stock.Load, "ns"), none),
 		figureOf(c.Ours.Bytes, "B"), figureOf(c.Stock.Bytes, "B"), figureOf(c.Ours.Commit, "ns"),
 	}
 }
