@@ -78,7 +78,7 @@ func (o *owners) number(name string) uint32 {
 }
 
 // readLines reads users and rules of a whole policy: each name's lines together,
-// into lists that all names share.
+// those of holders in lists that they share.
 func (b *binder) readLines(f *access.Facts) {
 	all := &owners{byName: make(map[string]uint32, len(f.Users)+len(f.Catalogue))}
 	b.accounts(all, f)
@@ -87,7 +87,7 @@ func (b *binder) readLines(f *access.Facts) {
 		of[i] = b.ownerOf(all, &f.Rules[i])
 	}
 	b.s.placed = b.places(f.Rules)
-	room := roomFor(f.Rules)
+	shared, own := roomFor(f.Rules, of), &room{}
 	var lines loose
 	for name, run := range byOwner(of, b.holders.n, number(len(all.subjects))) {
 		lines.reset()
@@ -95,11 +95,12 @@ func (b *binder) readLines(f *access.Facts) {
 		for _, i := range run {
 			b.line(&lines, &f.Rules[i], b.place(&f.Rules[i], int(i)))
 		}
-		if packed := lines.pack(room); name&personalMark != 0 {
-			all.subjects[name&^personalMark].hold(packed)
-		} else {
-			b.holders.edit(name).held = packed
+		if name&personalMark == 0 {
+			b.holders.edit(name).held = lines.pack(shared)
+			continue
 		}
+		// Tables remember subjects: theirs must not keep alive what all share.
+		all.subjects[name&^personalMark].hold(lines.pack(own))
 	}
 	b.people(all)
 }
@@ -199,15 +200,18 @@ func byOwner(of []uint32, holders, subjects uint32) func(func(uint32, []uint32) 
 	}
 }
 
-// roomFor makes room for so many rules.
-func roomFor(rules []access.Rule) *room {
-	links := 0
+// roomFor makes room for the rules of all holders.
+func roomFor(rules []access.Rule, of []uint32) *room {
+	links, n := 0, 0
 	for i := range rules {
-		if rules[i].Type == "g" {
+		switch {
+		case of[i] == nobodys || of[i]&personalMark != 0:
+		case rules[i].Type == "g":
 			links++
+		default:
+			n++
 		}
 	}
-	n := len(rules) - links
 	return &room{links: make([]link, links), rules: make([]rule, n), places: make([]int64, n), many: true}
 }
 

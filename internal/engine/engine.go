@@ -52,6 +52,7 @@ type Engine struct {
 	retired   atomic.Uint64 // failures of conditions counted by lives that are over
 	memory    *memory
 	fetches   chan struct{} // as many as may ask for users at once
+	timeout   time.Duration // for each time that users are asked for
 	loaded    func()        // called by tests between the reading of users and their being remembered
 }
 
@@ -60,7 +61,7 @@ func New(o Options) *Engine {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	e := &Engine{options: o, memory: newMemory(o.CacheBytes), fetches: make(chan struct{}, fetchesAtOnce)}
+	e := &Engine{options: o, memory: newMemory(o.CacheBytes), fetches: make(chan struct{}, fetchesAtOnce), timeout: fetchTimeout}
 	e.snapshots.Store(&map[string]*Snapshot{})
 	return e
 }
@@ -288,6 +289,9 @@ func tooFast() error {
 
 // later gives a snapshot newer than s, once it is in force.
 func (e *Engine) later(ctx context.Context, s *Snapshot) (*Snapshot, error) {
+	if now, err := e.tenant(ctx, s.tenant); err != nil || now.revision > s.revision {
+		return now, err
+	}
 	if e.options.Behind == nil {
 		return nil, access.Unavailable("the store is ahead of revision %d, which is in force", s.revision)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -160,6 +161,12 @@ func ForgetAll(e *Engine) { e.memory.cache.InvalidateAll() }
 
 // OnLoaded is called between the reading of users and their being remembered.
 func OnLoaded(e *Engine, hook func()) { e.loaded = hook }
+
+// Hurry shortens the time that asking for users may take.
+func Hurry(e *Engine, timeout time.Duration) { e.timeout = timeout }
+
+// FetchesAtOnce is how many calls for users there may be at a time.
+const FetchesAtOnce = fetchesAtOnce
 
 // Unguard lets records of users be used that are older than what is in force.
 func Unguard(on bool) { unguarded = on }

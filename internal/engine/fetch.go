@@ -27,6 +27,7 @@ type fetched struct {
 	revision access.Revision // when it was read
 	changed  access.Revision // the revision of its stripe at that time
 	shape    uint64          // of the policy by which it was bound, 0 where any will do
+	holders  uint32          // how many names that one can belong to its links speak of
 }
 
 func (f *fetched) weight() int {
@@ -51,18 +52,34 @@ func attributesWeight(attributes map[string]any) int {
 // does not know yet.
 var errBehind = errors.New("the store is ahead of what is in force")
 
+// aheadError is an errBehind for snapshots older than a revision. Who shares a
+// call with others may get it though his own snapshot is new enough.
+type aheadError struct{ changed access.Revision }
+
+// Error says what errBehind says.
+func (aheadError) Error() string { return errBehind.Error() }
+
+// Unwrap makes it one.
+func (aheadError) Unwrap() error { return errBehind }
+
+// ofOthers tells whether an error concerns only snapshots older than s.
+func (s *Snapshot) ofOthers(err error) bool {
+	var ahead aheadError
+	return errors.As(err, &ahead) && ahead.changed <= s.revision
+}
+
 // use tells whether a record may answer questions of a snapshot. It is too old
 // if the user's stripe has changed since it was read, and too new if it tells of
 // a change that the snapshot does not know.
 func (f *fetched) use(s *Snapshot, id string) (ok bool, err error) {
-	if f.id != id || f.shape != 0 && f.shape != s.shape {
+	if f.id != id || f.shape != 0 && f.shape != s.shape || f.holders > s.names.len() {
 		return false, nil
 	}
 	if !unguarded && f.revision < s.stripeOf(access.StripeOf(id)).revision {
 		return false, nil
 	}
 	if f.changed > s.revision {
-		return false, errBehind
+		return false, aheadError{f.changed}
 	}
 	return true, nil
 }
@@ -108,6 +125,9 @@ func (f fetcher) user(ctx context.Context, id string) (*fetched, error) {
 			}
 			return all[0], nil
 		}))
+		if f.ofOthers(err) {
+			continue
+		}
 		if err != nil {
 			return nil, unavailable(err)
 		}
@@ -164,7 +184,7 @@ func (f fetcher) users(ctx context.Context, ids []string) (map[string]*fetched, 
 		keys, wanted[k] = append(keys, k), id
 	}
 	if len(keys) > 0 {
-		if err := f.bulk(ctx, keys, wanted); err != nil {
+		if err := f.bulk(ctx, keys, wanted); err != nil && !f.ofOthers(err) {
 			return nil, err
 		}
 	}
@@ -228,7 +248,7 @@ func (e *Engine) call(ctx context.Context, ask func(context.Context, Subjects) e
 	if e.options.Subjects == nil {
 		return access.Unavailable("users are not kept here, and there is nowhere to ask for them")
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	select {
 	case e.fetches <- struct{}{}:
@@ -252,7 +272,7 @@ func (f fetcher) bind(facts *access.SubjectFacts, id string) (*fetched, error) {
 	who := access.Subject{Kind: access.KindUser, ID: strings.Clone(id)}
 	found := &fetched{id: who.ID, revision: facts.Revision, changed: facts.Changed, subject: &subject{name: who.Rule()}}
 	if facts.Changed > f.revision {
-		return nil, errBehind
+		return nil, aheadError{facts.Changed}
 	}
 	if !facts.Known {
 		return found, nil
@@ -275,6 +295,11 @@ func (f fetcher) bind(facts *access.SubjectFacts, id string) (*fetched, error) {
 	}
 	if b.unknown {
 		found.shape = f.shape
+	}
+	for _, l := range lines.links {
+		if l.to&stranger == 0 {
+			found.holders = max(found.holders, l.to+1)
+		}
 	}
 	found.subject.account = newAccount(&facts.UserFacts)
 	found.subject.hold(lines.pack(&room{}))

@@ -23,6 +23,15 @@ type source struct {
 	calls [][]string // ids of each call of Subjects
 	pages int
 	block chan struct{} // where set, calls wait until it is closed or they are given up
+
+	now, most int // calls under way
+}
+
+func (s *source) enter(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now += n
+	s.most = max(s.most, s.now)
 }
 
 func (s *source) set(f access.Facts) {
@@ -39,6 +48,8 @@ func (s *source) fail(err error) {
 
 // Subjects reads users of one revision.
 func (s *source) Subjects(ctx context.Context, _ string, ids []string) ([]access.SubjectFacts, error) {
+	s.enter(1)
+	defer s.enter(-1)
 	if s.block != nil {
 		select {
 		case <-s.block:
@@ -323,6 +334,32 @@ func TestFetched_failures(t *testing.T) {
 	}
 }
 
+// TestFetched_slow: a store that does not answer in time is one that fails, and
+// never are more calls under way than may be.
+func TestFetched_slow(t *testing.T) {
+	e, from := fetching(t, revocable(), engine.Options{})
+	engine.Hurry(e, 20*time.Millisecond)
+	from.block = make(chan struct{})
+	var wait sync.WaitGroup
+	for i := range 3 * engine.FetchesAtOnce {
+		wait.Go(func() {
+			r := ask(fmt.Sprintf("user:slow-%d", i), "System.Orders", "show")
+			if d, err := e.Decide(context.Background(), "t", r); !errors.Is(err, access.ErrUnavailable) || d.Allowed {
+				t.Errorf("got %+v, %v", d, err)
+			}
+		})
+	}
+	wait.Wait()
+	if most := from.most; most > engine.FetchesAtOnce || most < 2 {
+		t.Errorf("%d calls at once", most)
+	}
+	close(from.block)
+	engine.Hurry(e, time.Minute)
+	if d, err := e.Decide(t.Context(), "t", ask("user:clerk-1", "System.Orders", "show")); err != nil || !d.Allowed {
+		t.Errorf("once it answers: %+v, %v", d, err)
+	}
+}
+
 // strange gives wrong answers.
 type strange struct {
 	*source
@@ -405,6 +442,57 @@ func TestFetched_behind(t *testing.T) {
 	}
 	if found, err := e.SearchSubjects(t.Context(), "t", &access.SubjectSearch{Request: *r, Most: 9}); !errors.Is(err, access.ErrUnavailable) || behind != 3 {
 		t.Errorf("nothing newer is in force: %+v, %v after %d", found, err, behind)
+	}
+}
+
+// TestFetched_behindScope: so it is where a user's lines name what the snapshot
+// does not know at all.
+func TestFetched_behindScope(t *testing.T) {
+	f := revocable()
+	next := clone(f)
+	next.Revision++
+	next.Scopes = append(next.Scopes, access.ScopeNode{Scope: "store:new"})
+	next.Rules = append(next.Rules, access.Rule{Type: "p", Place: 9000, Values: []string{"u:clerk-1", "store:new", "System.Orders", "16", "allow", "-"}})
+	d := deltaOf(&f, &next)
+	frame := *d.Frame
+	frame.Fetched, d.Frame = true, &frame
+	var e *engine.Engine
+	e, from := fetching(t, f, engine.Options{Behind: func(context.Context, string) error { return e.Advance(d) }})
+	from.set(next)
+	r := ask("user:clerk-1", "System.Orders", "delete")
+	r.Scope = "store:new"
+	if d, err := e.Decide(t.Context(), "t", r); err != nil || !d.Allowed || d.Revision != 2 {
+		t.Errorf("got %+v, %v", d, err)
+	}
+}
+
+// TestFetched_sharedByRevisions: a record that was read for a later revision is
+// of use to an earlier one only as far as that knows its names.
+func TestFetched_sharedByRevisions(t *testing.T) {
+	f := revocable()
+	f.Rules = append(f.Rules, access.Rule{Type: "g", Place: 8000, Values: []string{"u:clerk-1", "r:lonely", "*"}})
+	e, from := fetching(t, f, engine.Options{})
+	old, err := e.Pin("t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := clone(f)
+	next.Revision++
+	next.Rules = append(next.Rules, access.Rule{Type: "p", Place: 9000, Values: []string{"r:lonely", "*", "System.Orders", "16", "allow", "-"}})
+	if err := e.Advance(deltaOf(&f, &next)); err != nil {
+		t.Fatal(err)
+	}
+	from.set(next)
+	r := ask("user:clerk-1", "System.Orders", "delete")
+	for range 3 {
+		for revision, decide := range map[access.Revision]func() (access.Decision, error){
+			2: func() (access.Decision, error) { return e.Decide(t.Context(), "t", r) },
+			1: func() (access.Decision, error) { return old.Decide(t.Context(), r) },
+		} {
+			if d, err := decide(); err != nil || d.Revision != revision || d.Allowed != (revision == 2) {
+				t.Errorf("got %+v, %v", d, err)
+			}
+		}
 	}
 }
 

@@ -43,6 +43,9 @@ func (p Pinned) Stamp(subject access.Subject) access.Stamp { return p.snapshot.s
 
 func (s *Snapshot) stamp(subject access.Subject) access.Stamp {
 	stamp := access.Stamp{Tenant: s.tenant, Epoch: s.epoch, Policy: s.policy, Engine: nativeVersion}
+	if stamp.Policy == 0 { // nobody said
+		stamp.Policy = s.revision
+	}
 	if s.foreign != nil {
 		// A user's own lines may bear upon others there.
 		stamp.Policy, stamp.Engine = s.revision, s.foreignVersion()

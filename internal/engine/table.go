@@ -62,7 +62,8 @@ type effect struct {
 
 // weight counts what was written out so far twice over, see table.write.
 func (t *table) weight() int {
-	return 320 + 4*len(t.reached) + 4*(len(t.sections)+len(t.starts)) + 64*len(t.effects) + 2*lineWeight*int(t.named.Load())
+	h := t.subject.held()
+	return 400 + h.weight() + 4*len(t.reached) + 4*(len(t.sections)+len(t.starts)) + 64*len(t.effects) + 2*lineWeight*int(t.named.Load())
 }
 
 const lineWeight = 320
