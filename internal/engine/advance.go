@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -88,7 +89,7 @@ func (a *advance) read(d *access.Delta) error {
 		}
 	}
 	if err := a.problems.Err(); err != nil {
-		return misfit("the difference cannot be put into force: %s", err)
+		return fmt.Errorf("%w: %w", misfit("the difference cannot be put into force"), err)
 	}
 	a.readAccounts(d)
 	if d.Frame != nil || a.s.sections.len() != sections {

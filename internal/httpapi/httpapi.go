@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/service"
@@ -51,8 +52,10 @@ type Options struct {
 	// Shadow tells what the comparison with stock Casbin warns of. It is off
 	// when nil.
 	Shadow func() []string
-	Log    *slog.Logger
-	Clock  func() time.Time
+	// Tracing is where spans go. There are none when nil.
+	Tracing trace.TracerProvider
+	Log     *slog.Logger
+	Clock   func() time.Time
 }
 
 // door is the running API.
@@ -61,6 +64,7 @@ type door struct {
 	gin       *gin.Engine
 	metrics   *metrics
 	places    *places
+	tracer    trace.Tracer // nil where nothing is traced
 	ages      ages
 	docs      []byte
 	publicURL atomic.Pointer[string]
@@ -78,7 +82,7 @@ func newDoor(o Options) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &door{o: o, docs: page, places: newPlaces(o.Places)}
+	a := &door{o: o, docs: page, places: newPlaces(o.Places), tracer: tracer(o.Tracing)}
 	a.setPublicURL(o.PublicURL)
 	a.metrics = newMetrics(o, a.places)
 	return a, a.register()
@@ -116,6 +120,7 @@ type call struct {
 	began  time.Time
 	work   work
 	inside bool  // has taken a place for its work
+	traced bool  // its context holds a span of ours
 	err    error // what was answered with a problem
 }
 
@@ -138,16 +143,22 @@ var (
 // serve wraps what every request goes through: its id, headers, key, time
 // limit, problem document, metrics and line in the log.
 func (a *door) serve(r *route) gin.HandlerFunc {
-	seen := a.metrics.route(r)
+	seen, span := a.metrics.route(r), r.spanned()
 	return func(g *gin.Context) {
 		c := &call{api: a, route: r, g: g, began: a.o.Clock()}
 		c.id = requestID(g.Request.Header["X-Request-Id"])
 		c.headers()
+		if a.tracer != nil && r.traced() {
+			c.beginSpan(&span)
+		}
 		defer func() {
 			c.recovered(recover())
 			c.leave()
 			seen.observe(g.Writer.Status(), a.o.Clock().Sub(c.began))
 			c.log()
+			if c.traced {
+				c.endSpan(g.Writer.Status())
+			}
 		}()
 		if err := c.handle(); err != nil {
 			c.refuse(err)
@@ -281,6 +292,9 @@ func (c *call) log() {
 		slog.String("request_id", c.id), slog.String("method", c.g.Request.Method), slog.String("route", c.route.path),
 		slog.Int("status", status), slog.Duration("took", c.api.o.Clock().Sub(c.began)),
 		slog.String("client", c.g.ClientIP()), slog.String("caller", c.caller.Name), slog.String("tenant", c.tenant),
+	}
+	if c.traced {
+		attrs = append(attrs, slog.String("trace_id", trace.SpanContextFromContext(ctx).TraceID().String()))
 	}
 	if c.err != nil {
 		attrs = append(attrs, slog.String("error", c.err.Error()))

@@ -57,10 +57,11 @@ func (s *Store) commit(ctx context.Context, c access.Change, lock func(*gorm.DB)
 // errNothing rolls back a transaction that had nothing to do.
 var errNothing = errors.New("nothing to write")
 
-func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Delta, error) {
-	var delta access.Delta
+func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (delta access.Delta, err error) {
+	ctx, step := span(ctx, "write transaction")
+	defer func() { end(step, err) }()
 	sealed := false
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		tenant, err := lock(tx)
 		if err != nil {
 			return err

@@ -24,7 +24,9 @@ type view struct {
 // snapshot opens a transaction that only reads and sees one state of the
 // database: that of its first statement, which is the tenant's row with the
 // revision.
-func (s *Store) snapshot(ctx context.Context, tenant string, read func(view) error) error {
+func (s *Store) snapshot(ctx context.Context, tenant string, read func(view) error) (err error) {
+	ctx, step := span(ctx, "read transaction")
+	defer func() { end(step, err) }()
 	if err := s.usable(ctx); err != nil {
 		return err
 	}

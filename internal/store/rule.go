@@ -193,7 +193,9 @@ func readPolicyRules(v view, take func(ruleRow) error) error {
 
 // each runs a query and hands over its rows. A query that breaks off is an
 // error, never a shorter result.
-func each(ctx context.Context, q gorm.ConnPool, query string, args []any, take func(*sql.Rows) error) error {
+func each(ctx context.Context, q gorm.ConnPool, query string, args []any, take func(*sql.Rows) error) (err error) {
+	ctx, step := statement(ctx, query)
+	defer func() { end(step, err) }()
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err

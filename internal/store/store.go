@@ -138,7 +138,10 @@ func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microseco
 // gormConfig keeps gorm from writing SQL into logs, where it would bring
 // personal data, and from wrapping statements in transactions of its own.
 func gormConfig() *gorm.Config {
-	return &gorm.Config{Logger: logger.Discard, SkipDefaultTransaction: true, TranslateError: true, DisableAutomaticPing: true}
+	return &gorm.Config{
+		Logger: logger.Discard, SkipDefaultTransaction: true, TranslateError: true, DisableAutomaticPing: true,
+		Plugins: map[string]gorm.Plugin{tracing{}.Name(): tracing{}},
+	}
 }
 
 // fault adds the step to an error. What is not one of the six kinds comes from
