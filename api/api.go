@@ -284,6 +284,31 @@ type HealthCheck struct {
 	Status string `json:"status"`
 	// What is wrong, in words.
 	Reasons []string `json:"reasons,omitempty"`
+	// How far the store is followed, where that was looked at.
+	Following *Following `json:"following,omitempty"`
+}
+
+// Following sums up how far a server follows the store.
+type Following struct {
+	// How many tenants it follows.
+	Tenants int `json:"tenants"`
+	// How many of them are not at their newest revision.
+	Behind int `json:"behind"`
+	// Milliseconds since the store was last confirmed; left out before the first time.
+	Age *int64 `json:"age_ms,omitempty"`
+	// Those that are behind, the ones with the greatest lag first, at most ten.
+	Late []LateTenant `json:"late,omitempty"`
+}
+
+// LateTenant is a tenant that is not at its newest revision.
+type LateTenant struct {
+	Code string `json:"code"`
+	// The revision that decides.
+	Revision uint64 `json:"revision"`
+	// The newest one that is stored, as far as is known.
+	Head uint64 `json:"head"`
+	// How many revisions are stored and do not decide here.
+	Lag uint64 `json:"lag"`
 }
 
 //go:embed openapi.json

@@ -168,8 +168,13 @@ func TestConsistency_silly(t *testing.T) {
 		}
 	}
 	for _, bad := range [][]string{
-		{"Bailiwick-At-Least", "-1"}, {"Bailiwick-At-Least", "+1"}, {"Bailiwick-At-Least", ""}, {"Bailiwick-At-Least", "1 "},
-		{"Bailiwick-At-Least", "9007199254740992"}, {"Bailiwick-Fully-Consistent", "yes"}, {"Bailiwick-Fully-Consistent", ""},
+		{"Bailiwick-At-Least", "-1"},
+		{"Bailiwick-At-Least", "+1"},
+		{"Bailiwick-At-Least", ""},
+		{"Bailiwick-At-Least", "1 "},
+		{"Bailiwick-At-Least", "9007199254740992"},
+		{"Bailiwick-Fully-Consistent", "yes"},
+		{"Bailiwick-Fully-Consistent", ""},
 	} {
 		for name, c := range asking() {
 			p := h.wantProblem(h.send(http.MethodPost, c.path, h.root, c.body, bad...), 400, "invalid")

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/service"
 )
 
 // The states of health.
@@ -44,7 +45,7 @@ func (c *call) readyz() error {
 
 func (a *door) policyCheck() api.HealthCheck {
 	ready := a.o.Follower.Ready()
-	check := api.HealthCheck{Name: "policy", Status: healthOK, Reasons: ready.Reasons}
+	check := api.HealthCheck{Name: "policy", Status: healthOK, Reasons: ready.Reasons, Following: followingOf(a.o.Follower.Following())}
 	switch {
 	case !ready.Ready:
 		check.Status = healthUnavailable
@@ -52,6 +53,23 @@ func (a *door) policyCheck() api.HealthCheck {
 		check.Status = healthDegraded
 	}
 	return check
+}
+
+// mostLate is how many tenants /readyz names: the rest is for /v1/status.
+const mostLate = 10
+
+func followingOf(f service.Following) *api.Following {
+	w := &api.Following{Tenants: len(f.Tenants), Behind: f.Behind()}
+	if f.PollAge >= 0 {
+		millis := f.PollAge.Milliseconds()
+		w.Age = &millis
+	}
+	for _, t := range f.MostBehind(mostLate) {
+		if !t.AtHead {
+			w.Late = append(w.Late, api.LateTenant{Code: t.Tenant, Revision: uint64(t.Revision), Head: uint64(t.Head.Revision), Lag: t.Lag()})
+		}
+	}
+	return w
 }
 
 // shadowCheck shows answers that differ from those of stock Casbin. They only

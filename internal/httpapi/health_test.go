@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -9,7 +10,10 @@ import (
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/engine"
 	"github.com/bailiwick/bailiwick/internal/httpapi"
+	"github.com/bailiwick/bailiwick/internal/service"
+	"github.com/bailiwick/bailiwick/internal/store"
 )
 
 // TestMetrics_count shows what is counted, and that no request can add a label.
@@ -121,4 +125,33 @@ func TestReadyz_shadow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadyz_following: whoever looks sees how far the store is followed, and
+// which tenants are late.
+func TestReadyz_following(t *testing.T) {
+	h := newHouse(t)
+	far := neighbour(t, h, 0)
+	got := decode[api.Health](t, far.send(http.MethodGet, "/readyz", "", "")).Checks[0].Following
+	if got == nil || got.Tenants != 1 || got.Behind != 0 || got.Age == nil || got.Late != nil {
+		t.Fatalf("at the head: %+v", got)
+	}
+	h.follower = service.NewFollower(engine.New(engine.Options{}), unread{h.store}, h.keys, service.FollowerOptions{})
+	o := h.options
+	o.Follower = h.follower
+	server, err := httpapi.NewServer(o)
+	h.must(err)
+	h.server = server
+	h.must(h.follower.Poll(t.Context()))
+	got = decode[api.Health](t, h.send(http.MethodGet, "/readyz", "", "")).Checks[0].Following
+	if got.Behind != 1 || len(got.Late) != 1 || got.Late[0].Code != "default" || got.Late[0].Lag == 0 || got.Late[0].Lag != got.Late[0].Head {
+		t.Errorf("behind: %+v", got)
+	}
+}
+
+// unread is a store whose heads alone can be read.
+type unread struct{ *store.Store }
+
+func (unread) Load(context.Context, string) (access.Facts, error) {
+	return access.Facts{}, access.Unavailable("not now")
 }

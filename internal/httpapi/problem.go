@@ -50,6 +50,7 @@ var kinds = []kind{
 	{access.ErrStale, http.StatusConflict, "stale", "The base revision has moved on"},
 	{errOverloaded, http.StatusServiceUnavailable, "overloaded", "Too much is being asked at one time"},
 	{service.ErrBehind, http.StatusServiceUnavailable, "behind", "The revision that was asked for is not in force here yet"},
+	{access.ErrOutcomeUnknown, http.StatusServiceUnavailable, "outcome_unknown", "The change may have been made or not"},
 	{access.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "No answer can be given now"},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout", "The answer took too long"},
 }

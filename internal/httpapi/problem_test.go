@@ -30,6 +30,7 @@ func TestProblem_kinds(t *testing.T) {
 		{&access.Error{Kind: access.ErrStale, Message: "moved on"}, 409, "stale"},
 		{access.Forbidden("no"), 403, "forbidden"},
 		{access.Unavailable("later"), 503, "unavailable"},
+		{&access.Error{Kind: access.ErrOutcomeUnknown, Message: "look"}, 503, "outcome_unknown"},
 		{&access.Error{Kind: service.ErrBehind, Message: "not yet"}, 503, "behind"},
 		{service.ErrUnauthenticated, 401, "unauthenticated"},
 		{access.Problems{{Message: "bad", Code: "x"}}, 422, "policy_invalid"},

@@ -23,9 +23,9 @@ func (f *Follower) CatchUp(ctx context.Context, tenant string, revision access.R
 	ctx, cancel := context.WithTimeout(ctx, f.opts.CatchUpWithin)
 	defer cancel()
 	for {
-		moved, found, err := f.closer(ctx, tenant, revision)
-		if found || err != nil {
-			return err
+		moved, done := f.closer(ctx, tenant, revision)
+		if done {
+			return nil
 		}
 		if !f.rest(ctx, moved) {
 			return f.notHere(tenant, revision)
@@ -35,14 +35,14 @@ func (f *Follower) CatchUp(ctx context.Context, tenant string, revision access.R
 
 // closer looks at the store once and goes as far as it can. The channel is
 // closed when the tenant's revision changes after that.
-func (f *Follower) closer(ctx context.Context, tenant string, revision access.Revision) (moved <-chan struct{}, found bool, err error) {
+func (f *Follower) closer(ctx context.Context, tenant string, revision access.Revision) (moved <-chan struct{}, done bool) {
 	looked := f.look(ctx)
 	t, ok := f.lookup(tenant)
 	switch {
 	case !ok && looked == nil:
-		return nil, true, nil
+		return nil, true
 	case !ok:
-		return nil, false, nil
+		return nil, false
 	}
 	t.mu.Lock()
 	moved = t.moved
@@ -51,7 +51,7 @@ func (f *Follower) closer(ctx context.Context, tenant string, revision access.Re
 	if head != nil && head.Revision >= revision && !t.has(revision) && !f.hopeless(t) {
 		_ = f.reach(ctx, t, revision) // kept for Ready; who asks is told that it is not here
 	}
-	return moved, t.has(revision), nil
+	return moved, t.has(revision)
 }
 
 // rest waits for something to change, and reports false when the time is over.

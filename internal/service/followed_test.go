@@ -21,7 +21,7 @@ func TestFollower_howItFollows(t *testing.T) {
 		want    string
 	}{
 		"nothing":                  {func(*rig) {}, "crm:1"},
-		"one revision":             {func(r *rig) { r.source.commit("crm") }, "crm:1 crm:1+1"},
+		"one revision":             {func(r *rig) { r.source.commit() }, "crm:1 crm:1+1"},
 		"several revisions":        {func(r *rig) { r.source.heads["crm"] = 9 }, "crm:1 crm:1+8"},
 		"the history is gone":      {func(r *rig) { r.source.heads["crm"], r.source.cut = 9, true }, "crm:1 crm:9"},
 		"the engine cannot":        {func(r *rig) { r.source.heads["crm"], r.engine.bad = 2, errors.New("odd") }, "crm:1 crm:2"},
@@ -50,7 +50,7 @@ func TestFollower_howItFollows(t *testing.T) {
 func TestFollower_anotherEpochOfADifference(t *testing.T) {
 	r := newRig()
 	_ = r.follower.Poll(t.Context())
-	d := r.source.commit("crm")
+	d := r.source.commit()
 	d.Epoch = "restored"
 	if err := service.InForce(t.Context(), r.follower, "crm", d); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestFollower_slowLoad(t *testing.T) {
 	<-entered
 	<-entered
 	r.tick(9 * time.Second)
-	r.source.commit("crm")
+	r.source.commit()
 	if err := service.Look(t.Context(), r.follower); err != nil {
 		t.Fatal(err)
 	}
@@ -146,11 +146,11 @@ func TestFollower_ownDifference(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put(r.source.commit("crm"))
+	put(r.source.commit())
 	if r.source.reads != 0 || r.source.loads != 1 {
 		t.Errorf("the store was read: %d, %d", r.source.reads, r.source.loads)
 	}
-	third, fourth := r.source.commit("crm"), r.source.commit("crm")
+	third, fourth := r.source.commit(), r.source.commit()
 	put(fourth)
 	put(third)
 	put(access.Delta{From: 4, To: 4})
@@ -168,7 +168,7 @@ func TestFollower_ownDifferenceFails(t *testing.T) {
 	r := newRig()
 	_ = r.follower.Poll(t.Context())
 	r.engine.bad, r.source.broken["crm"] = errors.New("odd"), errors.New("odd")
-	err := service.InForce(t.Context(), r.follower, "crm", r.source.commit("crm"))
+	err := service.InForce(t.Context(), r.follower, "crm", r.source.commit())
 	if !errors.Is(err, access.ErrUnavailable) || !strings.Contains(err.Error(), "revision 2 of tenant \"crm\" is stored, but not in force here yet") {
 		t.Errorf("got %v", err)
 	}
@@ -187,7 +187,7 @@ func TestFollower_keysOnlyWhenSomethingChanged(t *testing.T) {
 	if r.source.keyReads != 1 {
 		t.Errorf("keys were read %d times", r.source.keyReads)
 	}
-	r.source.commit("crm")
+	r.source.commit()
 	_ = r.follower.Poll(t.Context())
 	_ = r.follower.Poll(t.Context())
 	if r.source.keyReads != 2 {
@@ -202,7 +202,7 @@ func TestFollower_wake(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { r.follower.Run(ctx); close(done) }()
-	r.source.commit("crm")
+	r.source.commit()
 	moved := service.Moved(r.follower, "crm")
 	for range 100 {
 		r.follower.Wake()
@@ -229,7 +229,7 @@ func TestFollower_age(t *testing.T) {
 	r.source.heads["shop"] = 1
 	_ = r.follower.Poll(t.Context())
 	r.source.broken["crm"] = errors.New("odd")
-	r.source.commit("crm")
+	r.source.commit()
 	for range 3 {
 		r.tick(time.Second)
 		_ = r.follower.Poll(t.Context())
@@ -251,10 +251,10 @@ func TestFollower_revocationClock(t *testing.T) {
 	r := newRig()
 	_ = r.follower.Poll(t.Context())
 	r.tick(committed.Add(30 * time.Millisecond).Sub(r.clock()))
-	r.source.commit("crm")
+	r.source.commit()
 	_ = r.follower.Poll(t.Context())
 	r.tick(committed.Add(-time.Hour).Sub(r.clock())) // the writer's clock is ahead of ours
-	if err := service.InForce(t.Context(), r.follower, "crm", r.source.commit("crm")); err != nil {
+	if err := service.InForce(t.Context(), r.follower, "crm", r.source.commit()); err != nil {
 		t.Fatal(err)
 	}
 	r.source.broken["crm"] = access.Problems{{Message: "rule 7 is malformed"}}
@@ -277,7 +277,7 @@ func TestCatchUp_waits(t *testing.T) {
 	ask := func(tenant string, want access.Consistency) (access.Decision, error) {
 		return r.decisions.Check(t.Context(), everybody, tenant, &access.Request{}, want)
 	}
-	r.source.commit("crm")
+	r.source.commit()
 	if d, err := r.check(t); err != nil || d.Revision != 1 {
 		t.Fatalf("without a wish: %+v, %v", d, err)
 	}
@@ -288,7 +288,7 @@ func TestCatchUp_waits(t *testing.T) {
 	if d, err := ask("crm", access.Consistency{AtLeast: 1}); err != nil || d.Revision != 2 || r.source.polls != polls {
 		t.Errorf("what decides already: %+v, %v, %d polls", d, err, r.source.polls-polls)
 	}
-	r.source.commit("crm")
+	r.source.commit()
 	if d, err := ask("crm", access.Consistency{Fully: true}); err != nil || d.Revision != 3 {
 		t.Errorf("the newest: %+v, %v", d, err)
 	}
@@ -312,7 +312,7 @@ func TestCatchUp_waits(t *testing.T) {
 	}()
 	for range 2 { // it is not there yet, and comes while somebody waits
 		service.Look(t.Context(), r.follower) //nolint:errcheck // it only passes time
-		r.source.commit("crm")
+		r.source.commit()
 	}
 	if err := <-waited; err != nil {
 		t.Error(err)
@@ -334,7 +334,7 @@ func TestCatchUp_givesUp(t *testing.T) {
 	}
 	behind("a revision that is not there", access.Consistency{AtLeast: 2})
 	r.source.broken["crm"] = errors.New("odd")
-	r.source.commit("crm")
+	r.source.commit()
 	behind("a revision that is broken", access.Consistency{AtLeast: 2})
 	behind("a newest revision that is broken", access.Consistency{Fully: true})
 	reads := r.source.reads
@@ -360,7 +360,7 @@ func TestRefresh_shared(t *testing.T) {
 		go func() { done <- r.follower.Refresh(t.Context(), "crm") }()
 	}
 	service.AwaitLooks(r.follower, many)
-	r.source.commit("crm") // after they asked, but before the store is read
+	r.source.commit() // after they asked, but before the store is read
 	hold()
 	for range many {
 		if err := <-done; err != nil {

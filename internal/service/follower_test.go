@@ -68,8 +68,9 @@ func (s *source) Expire(context.Context, string, time.Time) (access.Delta, error
 	return access.Delta{}, nil
 }
 
-// commit makes a revision of a tenant, and of it the difference.
-func (s *source) commit(tenant string) access.Delta {
+// commit makes a revision of the tenant crm, and of it the difference.
+func (s *source) commit() access.Delta {
+	const tenant = "crm"
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heads[tenant]++
@@ -285,7 +286,7 @@ func TestFollower_neverBackwards(t *testing.T) {
 	r.source.cut, r.source.heads["crm"] = true, 2
 	r.source.loading = func(string) { // while revision 2 is loaded, 3 is committed and put in force
 		r.source.set(func() { r.source.loading = nil })
-		d := r.source.commit("crm")
+		d := r.source.commit()
 		d.From = 1
 		if err := service.InForce(t.Context(), r.follower, "crm", d); err != nil {
 			t.Error(err)
