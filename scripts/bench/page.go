@@ -68,9 +68,18 @@ func page(root string) (string, error) {
 	err = t.Execute(&b, map[string]any{
 		"Run": r, "Large": m, "Shapes": shapeList(), "Stock": stockVersion, "Goals": both.goalTable(), "Met": both.metCount(),
 		"Decisions": r.tables("shapes"), "HTTP": r.tables("http"), "Start": r.tables("start"),
-		"Subjects": r.tables("subjects"), "Replicas": r.tables("replicas"), "Memberships": m.tables("subjects"),
+		"Subjects": r.tables("subjects"), "Replicas": r.tables("replicas"), "Memberships": m.tables("subjects"), "Largest": m.largest(),
 	})
 	return b.String(), err
+}
+
+// largest is the size of the largest database.
+func (r report) largest() string {
+	size := 0
+	for _, f := range r.Figures {
+		size = max(size, f.Size)
+	}
+	return thousands(float64(size))
 }
 
 // shapeList describes the shapes.
