@@ -28,6 +28,7 @@ type house struct {
 	shadow    *service.Shadow // nil where nothing is compared with stock Casbin
 	policies  *service.Policies
 	tenants   *service.Tenants
+	directory *service.Directory
 }
 
 // storage is what the services need to be kept somewhere.
@@ -37,6 +38,7 @@ type storage interface {
 	service.KeyStore
 	service.PolicyStore
 	service.TenantStore
+	service.DirectoryStore
 }
 
 // furnish wires the rooms over a storage, with caches beside it. source is the
@@ -56,6 +58,7 @@ func furnish(s storage, near *caches, cfg config.Store, source string, log *slog
 	h.decisions = service.NewDecisions(h.kept, h.follower)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower)
 	h.tenants = service.NewTenants(s, h.follower)
+	h.directory = service.NewDirectory(s, h.kept, h.engine, h.follower, service.DirectoryOptions{Log: log})
 	return h
 }
 
@@ -155,6 +158,12 @@ func (p *paper) Apply(context.Context, *access.Policy, access.Change) (access.De
 
 func (p *paper) CreateTenant(context.Context, access.Tenant, access.Change) (access.Revision, error) {
 	return 0, errPaper
+}
+
+func (p *paper) View(context.Context, string, func(access.Reading) error) error { return errPaper }
+
+func (p *paper) Edit(context.Context, string, access.Change, func(access.Draft) error, func(access.Delta) error) (access.Delta, error) {
+	return access.Delta{}, errPaper
 }
 
 func (p *paper) Tenants(context.Context) ([]access.Tenant, error) {

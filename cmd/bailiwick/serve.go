@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -94,6 +95,11 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	cfg := s.config
 	log := c.log(cfg.Log)
 	limitMemory(cfg.Server, log)
+	traces, err := openTracing(ctx, os.Getenv, log)
+	if err != nil {
+		return err
+	}
+	defer traces.close()
 
 	db, err := openStore(ctx, cfg, log, s.migrate)
 	if err != nil {
@@ -101,14 +107,14 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
-	near, err := openCaches(ctx, cfg.Cache, s.dev, log)
+	near, err := openCaches(ctx, cfg.Cache, s.dev, traces, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, near.close()) }()
 
 	rooms := &noted{storage: db}
-	house := furnish(rooms, near, cfg.Store, "http", log)
+	house := furnish(traceReading(rooms, traces), near, cfg.Store, "http", log)
 	house.compareWithStock(db, cfg.Shadow, log)
 	key, err := c.firstSteps(ctx, s, db, house)
 	if err != nil {
@@ -126,9 +132,9 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	door, err := httpapi.NewServer(httpapi.Options{
 		Replicas:  replicas,
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
-		Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
+		Directory: house.directory, Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
 		Series:    func() []httpapi.Series { return append(near.series(house.kept), house.shadowSeries()...) },
-		Shadow:    house.warnings(),
+		Shadow:    house.warnings(), Tracing: traces.spans(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),
 	})
@@ -187,7 +193,7 @@ type noted struct {
 // Load passes on what the storage has.
 func (n *noted) Load(ctx context.Context, tenant string) (access.Facts, error) {
 	f, err := n.storage.Load(ctx, tenant)
-	if len(f.Rules) > 1 || len(f.Catalogue) > 0 || !f.Ours() { // one rule is always there
+	if len(f.Rules) > 1 || len(f.Catalogue) > 1 || !f.Ours() { // one rule and one application are always there
 		n.policy.Store(true)
 	}
 	return f, err

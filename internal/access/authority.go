@@ -81,7 +81,7 @@ func (r Holding) spans(want Holding, above func(Scope) Scope) bool {
 	if r.Condition != NoCondition && r.Condition != want.Condition {
 		return false
 	}
-	if !liesIn(want.Scope, r.Scope, above) {
+	if !LiesIn(want.Scope, r.Scope, above) {
 		return false
 	}
 	if want.Act.Inherits() && !r.Act.Inherits() {
@@ -92,7 +92,7 @@ func (r Holding) spans(want Holding, above func(Scope) Scope) bool {
 
 // meets tells whether there is a section and a scope that both reach.
 func (r Holding) meets(want Holding, above func(Scope) Scope) bool {
-	if !liesIn(want.Scope, r.Scope, above) && !liesIn(r.Scope, want.Scope, above) {
+	if !LiesIn(want.Scope, r.Scope, above) && !LiesIn(r.Scope, want.Scope, above) {
 		return false
 	}
 	switch {
@@ -104,9 +104,9 @@ func (r Holding) meets(want Holding, above func(Scope) Scope) bool {
 	return want.Act.Inherits() && want.Section.Above(r.Section)
 }
 
-// liesIn tells whether a scope is the other one or lies below it. Where above
+// LiesIn tells whether a scope is the other one or lies below it. Where above
 // gives nothing, the scope is not in the tree and lies in nothing but itself.
-func liesIn(s, wide Scope, above func(Scope) Scope) bool {
+func LiesIn(s, wide Scope, above func(Scope) Scope) bool {
 	for range MaxScopeDepth + 2 {
 		if s == wide {
 			return true

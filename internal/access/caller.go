@@ -12,11 +12,16 @@ const (
 	KeyAdmin  KeyKind = "admin"  // also changes
 )
 
-// Caller is who is talking to us, as opposed to whom a question is about.
+// Caller is who is talking to us, as opposed to whom a question is about: the
+// bearer of an API key, or somebody who has signed in.
 type Caller struct {
-	Name   string  // shown in histories, for instance "key:crm" or "cli"
+	Name   string  // shown in histories, for instance "key:crm", "user:42" or "cli"
 	Tenant string  // the one tenant it may act on, or AllTenants
-	May    KeyKind // what it may do there
+	May    KeyKind // what a key may do there; empty for people
+
+	// Subject is who has signed in; zero for keys. What he may do is asked of the
+	// engine, in the sections of the application Ourselves.
+	Subject Subject
 }
 
 // ValidKeyKind refuses everything but the three kinds.

@@ -48,11 +48,10 @@ func newChecker(p *Policy) *checker {
 		roleSet: map[string]bool{SuperuserRole: true}, groupSet: map[string]bool{},
 		licences: map[string]bool{}, parents: map[Scope]Scope{},
 	}
-	for i := range p.Catalogue {
-		c.apps[p.Catalogue[i].Code] = true
-		for j := range p.Catalogue[i].Sections {
-			s := &p.Catalogue[i].Sections[j]
-			c.sections[s.Path] = s
+	for _, a := range p.catalogue() {
+		c.apps[a.Code] = true
+		for j := range a.Sections {
+			c.sections[a.Sections[j].Path] = &a.Sections[j]
 		}
 	}
 	for _, r := range p.Roles {

@@ -80,7 +80,7 @@ func (f *Facts) Ours() bool { return f.Model == "" }
 func (p *Policy) Facts() Facts {
 	f := Facts{
 		Tenant: p.Tenant, Combining: p.combining(), Root: p.root(), Model: p.Model, Functions: p.Functions,
-		Catalogue: p.Catalogue, Scopes: p.Scopes, Licences: p.Licences,
+		Catalogue: p.catalogue(), Scopes: p.Scopes, Licences: p.Licences,
 		Groups: map[string]GroupKind{},
 	}
 	for _, g := range p.Groups {

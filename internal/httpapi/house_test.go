@@ -74,7 +74,7 @@ func newHouse(t testing.TB, change ...func(*httpapi.Options)) *house {
 	h.must(h.store.Migrate(ctx))
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	clock := func() time.Time { return h.now() }
-	h.engine = engine.New(engine.Options{Clock: clock})
+	h.engine = engine.New(engine.Options{Clock: clock, Subjects: h.store})
 	h.keys = service.NewKeys(h.store, service.KeysOptions{Source: "http"})
 	h.follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{
 		Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" },
@@ -83,7 +83,8 @@ func newHouse(t testing.TB, change ...func(*httpapi.Options)) *house {
 	h.policies = service.NewPolicies(bundles{}, h.engine, h.store, h.follower)
 	h.options = httpapi.Options{
 		Decisions: service.NewDecisions(h.engine, h.follower), Policies: h.policies, Tenants: h.tenants,
-		Keys: h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com",
+		Directory: service.NewDirectory(h.store, h.engine, h.engine, h.follower, service.DirectoryOptions{Log: log}),
+		Keys:      h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com",
 		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{}),
 	}
 	for _, c := range change {

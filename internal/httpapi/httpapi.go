@@ -28,6 +28,7 @@ type Options struct {
 	Decisions *service.Decisions
 	Policies  *service.Policies
 	Tenants   *service.Tenants
+	Directory *service.Directory
 	Keys      *service.Keys
 	Follower  *service.Follower
 	Replicas  *service.Replicas // nil: there is no /v1/status

@@ -124,19 +124,25 @@ func (l *loader) documents(table string, take func(documentRow) error) error {
 }
 
 func (l *loader) catalogue() error {
-	return l.documents("applications", func(r documentRow) error {
+	err := l.documents("applications", func(r documentRow) error {
 		var d applicationDocument
 		if err := decode("application "+r.Code, r.Body, &d); err != nil {
 			return err
 		}
 		a := d.application()
+		l.facts.Catalogue = append(l.facts.Catalogue, a)
+		return same("application", r.Code, a.Code)
+	})
+	if l.facts.Ours() {
+		l.facts.Catalogue = access.WithOurselves(l.facts.Catalogue, l.facts.Root)
+	}
+	for _, a := range l.facts.Catalogue {
 		for _, s := range a.Sections {
 			l.sections[string(s.Path)] = true
 		}
 		l.known[access.Name(access.KindApplication, a.Code)] = true
-		l.facts.Catalogue = append(l.facts.Catalogue, a)
-		return same("application", r.Code, a.Code)
-	})
+	}
+	return err
 }
 
 func (l *loader) scopeTree() error {
