@@ -186,6 +186,31 @@ func TestTables_survive(t *testing.T) {
 	}
 }
 
+// TestTables_misplaced: what is found in the place of somebody else is not used.
+func TestTables_misplaced(t *testing.T) {
+	f := revocable()
+	resident := engine.New(engine.Options{})
+	install(t, resident, f)
+	fetched, _ := fetching(t, f, engine.Options{})
+	for name, e := range map[string]*engine.Engine{"resident": resident, "fetched": fetched} {
+		clerk, biller := ask("user:clerk-1", "System.Orders", "update"), ask("user:biller-1", "System.Orders", "update")
+		for range 2 {
+			if d, err := e.Decide(t.Context(), "t", clerk); err != nil || !d.Allowed {
+				t.Fatalf("%s: %+v, %v", name, d, err)
+			}
+		}
+		s, _ := e.Snapshot("t")
+		engine.Misplace(s, clerk.Subject, biller.Subject)
+		if d, err := e.Decide(t.Context(), "t", biller); err != nil || d.Allowed {
+			t.Errorf("%s: one is taken for the other: %+v, %v", name, d, err)
+		}
+		engine.Misplace(s, clerk.Subject, biller.Subject)
+		if all, err := e.DecideAll(t.Context(), "t", []access.Request{*biller}); err != nil || all[0].Allowed {
+			t.Errorf("%s: one is taken for the other: %+v, %v", name, all, err)
+		}
+	}
+}
+
 // TestEngine_commits: a subject granted directly and denied through a role is
 // never allowed, and two rules that change together are never seen apart, while
 // ten thousand differences are put into force.

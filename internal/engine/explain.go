@@ -10,7 +10,8 @@ import (
 
 // Explain answers a question like Decide and says what led to the answer.
 func (s *Snapshot) Explain(r *access.Request, now time.Time) (access.Explanation, error) {
-	return s.explain(r, now, nil)
+	x, err := s.explain(r, now, nil)
+	return x, notHere(err)
 }
 
 func (s *Snapshot) explain(r *access.Request, now time.Time, given *subject) (access.Explanation, error) {

@@ -168,5 +168,15 @@ func Hurry(e *Engine, timeout time.Duration) { e.timeout = timeout }
 // FetchesAtOnce is how many calls for users there may be at a time.
 const FetchesAtOnce = fetchesAtOnce
 
+// Misplace puts what is remembered of one subject where another's is looked for,
+// as two names with the same hash would.
+func Misplace(s *Snapshot, of, at access.Subject) {
+	e, _ := s.memory.cache.GetIfPresent(s.key(of, everywhere))
+	s.memory.cache.Set(s.key(at, everywhere), e)
+	if e, ok := s.memory.cache.GetIfPresent(s.key(of, 0)); ok {
+		s.memory.cache.Set(s.key(at, 0), e)
+	}
+}
+
 // Unguard lets records of users be used that are older than what is in force.
 func Unguard(on bool) { unguarded = on }

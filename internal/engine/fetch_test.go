@@ -473,6 +473,7 @@ func TestFetched_sharedByRevisions(t *testing.T) {
 	f.Rules = append(f.Rules, access.Rule{Type: "g", Place: 8000, Values: []string{"u:clerk-1", "r:lonely", "*"}})
 	e, from := fetching(t, f, engine.Options{})
 	old, err := e.Pin("t")
+	first, _ := e.Snapshot("t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -484,6 +485,12 @@ func TestFetched_sharedByRevisions(t *testing.T) {
 	}
 	from.set(next)
 	r := ask("user:clerk-1", "System.Orders", "delete")
+	if _, err := e.Decide(t.Context(), "t", r); err != nil {
+		t.Fatal(err)
+	}
+	if x, err := first.Explain(r, clock); !errors.Is(err, access.ErrUnavailable) {
+		t.Errorf("what names a role that is not known is used: %+v", x)
+	}
 	for range 3 {
 		for revision, decide := range map[access.Revision]func() (access.Decision, error){
 			2: func() (access.Decision, error) { return e.Decide(t.Context(), "t", r) },

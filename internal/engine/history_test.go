@@ -192,7 +192,7 @@ func (h *history) changeCatalogue() {
 		f.Catalogue = f.Catalogue[:len(f.Catalogue)-1]
 		return
 	}
-	if app := &f.Catalogue[h.IntN(len(f.Catalogue))]; app.Code != "three" && len(app.Sections) > 1 {
+	if app := &f.Catalogue[h.IntN(len(f.Catalogue))]; (app.Code == "one" || app.Code == "two") && len(app.Sections) > 1 {
 		path := app.Sections[0].Path
 		*app = h.application(app.Code, []access.Section{path})
 	}

@@ -18,7 +18,8 @@ import (
 // malformed is an error of kind access.ErrInvalid. A search that cannot be
 // finished before ctx ends is an error of kind access.ErrUnavailable.
 func (s *Snapshot) Actions(ctx context.Context, r *access.Request, now time.Time) (access.Menu, error) {
-	return s.actionsOf(ctx, r, now, nil)
+	menu, err := s.actionsOf(ctx, r, now, nil)
+	return menu, notHere(err)
 }
 
 func (s *Snapshot) actionsOf(ctx context.Context, r *access.Request, now time.Time, given *subject) (access.Menu, error) {
@@ -33,7 +34,8 @@ func (s *Snapshot) actionsOf(ctx context.Context, r *access.Request, now time.Ti
 // actions; without actions, everything that the subject may do anywhere. The
 // request's section is not looked at. Errors are those of Actions.
 func (s *Snapshot) Sections(ctx context.Context, r *access.Request, now time.Time) (access.Menu, error) {
-	return s.sectionsOf(ctx, r, now, nil)
+	menu, err := s.sectionsOf(ctx, r, now, nil)
+	return menu, notHere(err)
 }
 
 func (s *Snapshot) sectionsOf(ctx context.Context, r *access.Request, now time.Time, given *subject) (access.Menu, error) {
@@ -154,6 +156,9 @@ var standardActions = func() []access.Action {
 // users, applications and anonymous, in the order of access.CompareSubjects,
 // behind After and at most Most of them. Errors are those of Actions.
 func (s *Snapshot) Subjects(ctx context.Context, search *access.SubjectSearch, now time.Time) (access.Holders, error) {
+	if s.fetched {
+		return access.Holders{}, notHere(errAbsent)
+	}
 	return s.subjectsOf(ctx, search, now, nil)
 }
 

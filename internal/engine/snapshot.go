@@ -98,10 +98,15 @@ func (s *Snapshot) ConditionErrors() uint64 { return s.failures.Load() }
 // that are fetched can only be asked about through an Engine.
 func (s *Snapshot) Decide(r *access.Request, now time.Time) (access.Decision, error) {
 	d, err := s.decide(r, now, nil)
+	return d, notHere(err)
+}
+
+// notHere says what it means for a snapshot alone that a user must be fetched.
+func notHere(err error) error {
 	if err == errAbsent { //nolint:errorlint // it is never wrapped
-		err = access.Unavailable("user %q is not kept here", r.Subject.ID)
+		return access.Unavailable("users of this tenant are fetched when they are asked about")
 	}
-	return d, err
+	return err
 }
 
 // decide answers a question about a subject that was fetched, or where given is
