@@ -211,6 +211,33 @@ func TestRevision_isThatOfTheAsker(t *testing.T) {
 	}
 }
 
+// TestSearchSubjects_concernsAll: who may do something is asked anew after every
+// change, whomever it was about.
+func TestSearchSubjects_concernsAll(t *testing.T) {
+	for name, open := range kinds {
+		t.Run(name, func(t *testing.T) {
+			r := open(t)
+			search := &access.SubjectSearch{Request: *may("nobody", "S.A"), Type: access.TypeUser, Most: 10}
+			for revision, want := range []int{1: 1, 2: 0} {
+				if revision == 0 {
+					continue
+				}
+				r.install(t, policyOf(ours, access.Revision(revision), want > 0)) // only user 1 is changed
+				for range 2 {
+					got, err := r.SearchSubjects(t.Context(), ours, search)
+					if err != nil || len(got.Subjects) != want || got.Revision != access.Revision(revision) {
+						t.Errorf("revision %d: got %+v, %v", revision, got, err)
+					}
+					flush(r)
+				}
+			}
+			if hits(r) != 2 {
+				t.Errorf("%d hits", hits(r))
+			}
+		})
+	}
+}
+
 // TestDecideAll_oneRevision: where what is asked for is newer than what was
 // found, all is asked for once more.
 func TestDecideAll_oneRevision(t *testing.T) {
