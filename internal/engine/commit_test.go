@@ -224,6 +224,13 @@ func TestEngine_commits(t *testing.T) {
 	placed(&f)
 	e := engine.New(engine.Options{})
 	install(t, e, f)
+	// Each difference moves a right from one user to another, by a rule of his own
+	// and by one of a role.
+	bills := access.Rule{Type: "p", Place: 9001, Values: []string{"u:clerk-2", "*", "System.Bills", "32", "allow", "-"}}
+	old := access.Rule{Type: "p", Place: 9002, Values: []string{"r:clerk", "*", "System.OrdersOld", "32", "allow", "-"}}
+	if err := e.Advance(access.Delta{Tenant: "t", From: 1, To: 2, Policy: 2, Rules: []access.Rule{old}}); err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan struct{})
 	var wait sync.WaitGroup
 	for range 3 {
@@ -244,13 +251,6 @@ func TestEngine_commits(t *testing.T) {
 				}
 			}
 		})
-	}
-	// Each difference moves a right from one of two to the other, by rules of a
-	// role and of a user, and now and then by a new role.
-	bills := access.Rule{Type: "p", Place: 9001, Values: []string{"u:clerk-2", "*", "System.Bills", "32", "allow", "-"}}
-	old := access.Rule{Type: "p", Place: 9002, Values: []string{"r:clerk", "*", "System.OrdersOld", "32", "allow", "-"}}
-	if err := e.Advance(access.Delta{Tenant: "t", From: 1, To: 2, Policy: 2, Rules: []access.Rule{old}}); err != nil {
-		t.Fatal(err)
 	}
 	for i := range 10_000 {
 		s, _ := e.Snapshot("t")
