@@ -72,7 +72,7 @@ func (h *house) scans(tenant string) bool {
 // moveIn loads everything once, and refuses to start on a half: every tenant
 // must decide by its newest revision.
 func (h *house) moveIn(ctx context.Context) error {
-	if err := h.follower.Poll(ctx); err != nil {
+	if err := h.follower.Start(ctx); err != nil {
 		return err
 	}
 	if r := h.follower.Ready(); !r.Ready || len(r.Reasons) > 0 {

@@ -42,7 +42,7 @@ func (c *cli) openLocal(ctx context.Context, cfg config.Config) (*local, error) 
 		return nil, err
 	}
 	l := &local{house: furnish(s, &caches{}, cfg.Store, sourceCLI, log), store: s}
-	if err := l.follower.Poll(ctx); err != nil {
+	if err := l.follower.Start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return l, nil

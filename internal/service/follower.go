@@ -152,6 +152,15 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
+// Start brings every tenant to its head for the first time. That may take longer
+// than a reading of the heads is good for, so there is one more behind it.
+func (f *Follower) Start(ctx context.Context) error {
+	if err := f.Poll(ctx); err != nil {
+		return err
+	}
+	return f.Poll(ctx)
+}
+
 // Wake makes Run look at once. It never waits.
 func (f *Follower) Wake() {
 	select {

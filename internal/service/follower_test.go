@@ -358,3 +358,16 @@ func TestKeys_authenticate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestFollower_startTakesLong: a first load that takes longer than a confirmation
+// holds is no reason not to start.
+func TestFollower_startTakesLong(t *testing.T) {
+	r := newRig()
+	r.source.loading = func(string) { r.tick(time.Minute) }
+	if err := r.follower.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if ready := r.follower.Ready(); !ready.Ready || len(ready.Reasons) > 0 {
+		t.Errorf("not ready after the start: %v", ready.Reasons)
+	}
+}
