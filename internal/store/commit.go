@@ -22,6 +22,7 @@ type write struct {
 	chunk    int    // how many rows a statement may carry
 	resident int64  // users up to which a tenant is loaded with them
 	byLine   string // makes a query find rules by their line
+	packed   string // gives the columns of a rule as one
 	changes  []changeRow
 	judge    func(access.Delta) error // may refuse what is about to be committed; may be nil
 }
@@ -60,37 +61,66 @@ var errNothing = errors.New("nothing to write")
 func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (delta access.Delta, err error) {
 	ctx, step := span(ctx, "write transaction")
 	defer func() { end(step, err) }()
-	sealed := false
-	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		tenant, err := lock(tx)
-		if err != nil {
-			return err
-		}
-		delta = newFold(tenant, tenant.Revision).delta
-		if err := fresh(c.Base, tenant.Revision); err != nil {
-			return err
-		}
-		w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident, byLine: s.byLine}
-		if err := do(w); err != nil {
-			return err
-		}
-		if len(w.changes) == 0 {
-			return errNothing
-		}
-		delta, err = w.seal(c)
-		if err == nil && w.judge != nil {
-			err = w.judge(delta)
-		}
-		sealed = err == nil
-		return err
-	})
-	if err != nil && sealed {
-		return access.Delta{}, outcome(delta, err)
+	tx := s.db.WithContext(ctx).Begin()
+	if tx.Error != nil {
+		return access.Delta{}, tx.Error
 	}
-	if err != nil && !errors.Is(err, errNothing) {
+	ending := tx.Statement.ConnPool.(gorm.TxCommitter)
+	defer func() { _ = ending.Rollback() }() // after a commit there is nothing to roll back
+	delta, err = s.fill(ctx, tx, c, lock, do)
+	switch {
+	case errors.Is(err, errNothing):
+		return delta, nil
+	case err != nil:
 		return access.Delta{}, err
 	}
+	if err := within(ctx, ending.Commit); err != nil {
+		return access.Delta{}, outcome(delta, err)
+	}
 	return delta, nil
+}
+
+// fill does everything of a change but the commit.
+func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Delta, error) {
+	tenant, err := lock(tx)
+	if err != nil {
+		return access.Delta{}, err
+	}
+	delta := newFold(tenant, tenant.Revision).delta
+	if err := fresh(c.Base, tenant.Revision); err != nil {
+		return delta, err
+	}
+	w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident, byLine: s.byLine, packed: s.packed}
+	if err := do(w); err != nil {
+		return delta, err
+	}
+	if len(w.changes) == 0 {
+		return delta, errNothing
+	}
+	delta, err = w.seal(c)
+	if err == nil && w.judge != nil {
+		err = w.judge(delta)
+	}
+	return delta, err
+}
+
+// errSilent: the caller's time was over before the database answered COMMIT.
+var errSilent = errors.New("the time was over before the database answered")
+
+// within commits, and waits for it no longer than ctx lasts. The driver would: a
+// COMMIT is on its way, and cannot be called back.
+func within(ctx context.Context, commit func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- commit() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errSilent
+	}
 }
 
 // outcome judges an error of COMMIT itself. Where the database has not said that
@@ -108,7 +138,7 @@ func outcome(d access.Delta, err error) error {
 
 // view sees what the transaction has done so far.
 func (w *write) view() view {
-	return view{ctx: w.ctx, tx: w.tx.Statement.ConnPool, tenant: w.tenant, resident: w.resident, byLine: w.byLine}
+	return view{ctx: w.ctx, tx: w.tx.Statement.ConnPool, tenant: w.tenant, resident: w.resident, byLine: w.byLine, packed: w.packed}
 }
 
 func fresh(base, current access.Revision) error {
