@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"fmt"
@@ -236,6 +237,7 @@ type world struct {
 	ours   access.Facts
 	theirs access.Facts
 	policy *access.Policy
+	places map[string]int64 // of rules
 }
 
 const (
@@ -267,7 +269,7 @@ m = (g(r.sub, p.sub) || p.sub == "all") && keyMatch2(r.obj, p.obj) && regexMatch
 `
 
 func newWorld(seed uint64) *world {
-	w := &world{Rand: rand.New(rand.NewPCG(seed, 1))}
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 1)), places: map[string]int64{}}
 	w.policy = &access.Policy{Tenant: ours, Anonymous: "g0", Scopes: []access.ScopeNode{{Scope: "store:a", Parent: "*"}, {Scope: "store:b", Parent: "*"}}}
 	app := access.Application{Code: "shop", Grants: w.grants(2)}
 	for _, s := range sections {
@@ -287,12 +289,17 @@ func newWorld(seed uint64) *world {
 	return w
 }
 
-// facts numbers the rules, as a store does.
+// facts numbers the rules, as a store does: a rule that stays keeps its place.
 func (w *world) facts() access.Facts {
 	f := w.policy.Facts()
 	for i := range f.Rules {
-		f.Rules[i].Place = int64(i + 1)
+		line := fmt.Sprintf("%+v %+v", f.Rules[i], f.Rules[i].Validity)
+		if w.places[line] == 0 {
+			w.places[line] = int64(len(w.places) + 1)
+		}
+		f.Rules[i].Place = w.places[line]
 	}
+	slices.SortStableFunc(f.Rules, func(a, b access.Rule) int { return cmp.Compare(a.Place, b.Place) })
 	return f
 }
 
