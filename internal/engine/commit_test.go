@@ -265,3 +265,28 @@ func TestEngine_commits(t *testing.T) {
 	close(done)
 	wait.Wait()
 }
+
+// TestAdvance_newSection: a rule on a section that nobody has declared is handed
+// down to those below it, whoever holds it.
+func TestAdvance_newSection(t *testing.T) {
+	for _, owner := range []string{"u:clerk-1", "g:clerks"} {
+		f := revocable()
+		f.Catalogue[0].Sections = append(f.Catalogue[0].Sections, access.SectionEntry{Path: "Other.Part"})
+		s := mustCompile(t, f)
+		r := ask("user:clerk-1", "Other.Part", "show")
+		if decide(t, s, r).Allowed {
+			t.Fatal("allowed from the start")
+		}
+		next, err := s.Advance(access.Delta{Tenant: "t", From: 1, To: 2, Rules: []access.Rule{
+			{Type: "p", Place: 9000, Values: []string{owner, "*", "Other", "3", "allow", "-"}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if d := decide(t, next, r); !d.Allowed || decide(t, s, r).Allowed {
+				t.Errorf("%s: %+v", owner, d)
+			}
+		}
+	}
+}
