@@ -28,7 +28,7 @@ type caches struct {
 
 // openCaches opens what is configured. A Redis that does not answer is no
 // reason not to start.
-func openCaches(ctx context.Context, cfg config.Cache, dev bool, log *slog.Logger) (*caches, error) {
+func openCaches(ctx context.Context, cfg config.Cache, dev bool, traces tracing, log *slog.Logger) (*caches, error) {
 	c := &caches{options: cache.Options{Memory: int64(cfg.Memory)}}
 	if len(cfg.Redis.Addresses) == 0 {
 		return c, nil
@@ -43,6 +43,7 @@ func openCaches(ctx context.Context, cfg config.Cache, dev bool, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
+	o.Tracing = traces.spans()
 	if c.redis, err = cache.OpenRedis(o); err != nil {
 		return nil, err
 	}
