@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -146,6 +147,19 @@ func TestParseName(t *testing.T) {
 	for _, name := range []string{"", "u:", "x:1", "alice", "r:superuser", "g:Sales", "Superuser", "u:a,b", "u: a"} {
 		if _, _, ok := access.ParseName(name); ok {
 			t.Errorf("%q must not be a name", name)
+		}
+	}
+}
+
+// TestValidName_everyByte: what is plain goes a shorter way, and by the same rules.
+func TestValidName_everyByte(t *testing.T) {
+	for c := range rune(0x100) {
+		for _, name := range []string{string(c), "a" + string(c), string(c) + "a", "a" + string(c) + "a"} {
+			visible := !unicode.IsControl(c) && c != 0xad // the soft hyphen
+			want := visible && (!unicode.IsSpace(c) || len(name) > 2 && name[0] == 'a' && name[len(name)-1] == 'a')
+			if err := access.ValidName("field", name); (err == nil) != want {
+				t.Errorf("%q: %v", name, err)
+			}
 		}
 	}
 }
