@@ -2,16 +2,12 @@ package store_test
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/accesstest"
 	"github.com/bailiwick/bailiwick/internal/store"
 )
-
-// size of the policies, in rules.
-const size = 60_000
 
 // large gives a policy of about so many rules: roles with 20 grants each, held
 // by users through groups.
@@ -49,41 +45,6 @@ func filled(b *testing.B, open func(testing.TB) store.Options, rules int) (*stor
 		b.Fatal(err)
 	}
 	return s, p
-}
-
-// BenchmarkApply_oneRule changes one grant of a large policy.
-func BenchmarkApply_oneRule(b *testing.B) {
-	for name, open := range databases {
-		b.Run(name, func(b *testing.B) {
-			s, p := filled(b, open, size)
-			n := 0
-			for b.Loop() {
-				n++
-				p.Roles[7].Grants[3].Rights = []access.Rights{access.Update, access.Insert}[n%2]
-				if d, err := s.Apply(b.Context(), p, any1); err != nil || len(d.Rules) != 1 {
-					b.Fatalf("%+v, %v", d, err)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkLoad reads a large policy as a whole.
-func BenchmarkLoad(b *testing.B) {
-	for name, open := range databases {
-		b.Run(name, func(b *testing.B) {
-			s, _ := filled(b, open, size)
-			var f access.Facts
-			for b.Loop() {
-				var err error
-				if f, err = s.Load(b.Context(), access.DefaultTenant); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(b.Elapsed().Seconds()*1e6/float64(b.N)/float64(len(f.Rules)+len(f.Users)), "us/row")
-			runtime.KeepAlive(f)
-		})
-	}
 }
 
 // BenchmarkSubjects reads one user who was not asked about before.

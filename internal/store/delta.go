@@ -261,7 +261,7 @@ func (f *fold) sum(v view, madeAt int64) (access.Delta, error) {
 func byPlace(a, b access.Rule) int { return cmp.Compare(a.Place, b.Place) }
 
 func (f *fold) readFrame(v view) error {
-	l := loader{view: v}
+	l := v.loader()
 	if err := l.frame(); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (d *drift) rows() error {
 	if err := d.keys(); err != nil {
 		return err
 	}
-	return readRules(d.ctx, d.tx, d.tenant.ID, func(r ruleRow) error { return d.is(kindRule, r.name(), r.image()) })
+	return readRules(d.view, func(r ruleRow) error { return d.is(kindRule, r.name(), r.image()) })
 }
 
 // keys: their hashes do not stand in the history, so a secret that was replaced

@@ -19,6 +19,7 @@ type view struct {
 
 	resident int64  // users up to which a tenant is loaded with them
 	byLine   string // makes a query find rules by their line
+	packed   string // gives the columns of a rule as one
 }
 
 // snapshot opens a transaction that only reads and sees one state of the
@@ -43,7 +44,7 @@ func (s *Store) snapshot(ctx context.Context, tenant string, read func(view) err
 	if err != nil {
 		return err
 	}
-	return read(view{ctx: ctx, tx: tx, tenant: row, resident: s.resident, byLine: s.byLine})
+	return read(view{ctx: ctx, tx: tx, tenant: row, resident: s.resident, byLine: s.byLine, packed: s.packed})
 }
 
 func readTenant(ctx context.Context, q gorm.ConnPool, code string) (tenantRow, error) {
@@ -62,26 +63,87 @@ func readTenant(ctx context.Context, q gorm.ConnPool, code string) (tenantRow, e
 // that names it. Nothing is left out, but that a tenant with more users than
 // Options.ResidentUsers gives Fetched facts, which lack users and their rules.
 func (s *Store) Load(ctx context.Context, tenant string) (access.Facts, error) {
-	var l loader
+	var f access.Facts
 	err := s.snapshot(ctx, tenant, func(v view) error {
-		l.view = v
-		return l.load()
+		l := v.loader()
+		err := l.load()
+		f = l.facts
+		if err == nil {
+			f.Stripes, err = v.stripes()
+		}
+		return err
 	})
 	if err != nil {
 		return access.Facts{}, fault("load tenant "+tenant, err)
 	}
-	return l.facts, nil
+	return f, nil
+}
+
+// source is where rows come from: a database, or what is about to be written.
+type source interface {
+	documents(table string, take func(documentRow) error) error
+	roles(take func(code string) error) error
+	users(take func(userRow) error) error       // by id; of the columns at least id, status and body
+	rules(take func(ruleRow) error) error       // in their order
+	policyRules(take func(ruleRow) error) error // those that are no user's own, in no order
+}
+
+func (v view) loader() *loader { return &loader{source: v, tenant: v.tenant, resident: v.resident} }
+
+func (v view) documents(table string, take func(documentRow) error) error {
+	return readDocuments(v.ctx, v.tx, table, v.tenant.ID, take)
+}
+
+// roles: what a role holds has become rules, and its document can be long.
+func (v view) roles(take func(string) error) error {
+	query := "SELECT code FROM roles WHERE tenant_id = ? ORDER BY position"
+	return each(v.ctx, v.tx, query, []any{v.tenant.ID}, func(rows *sql.Rows) error {
+		var code string
+		if err := rows.Scan(&code); err != nil {
+			return err
+		}
+		return take(code)
+	})
+}
+
+func (v view) users(take func(userRow) error) error {
+	query := "SELECT id, status, body FROM users WHERE tenant_id = ? ORDER BY id"
+	return each(v.ctx, v.tx, query, []any{v.tenant.ID}, func(rows *sql.Rows) error {
+		r := userRow{TenantID: v.tenant.ID}
+		if err := rows.Scan(&r.ID, &r.Status, &r.Body); err != nil {
+			return err
+		}
+		return take(r)
+	})
+}
+
+func (v view) rules(take func(ruleRow) error) error       { return readRules(v, take) }
+func (v view) policyRules(take func(ruleRow) error) error { return readPolicyRules(v, take) }
+
+func (v view) stripes() (map[access.Stripe]access.Revision, error) {
+	all := map[access.Stripe]access.Revision{}
+	query := "SELECT stripe, revision FROM subject_stripe WHERE tenant_id = ?"
+	return all, each(v.ctx, v.tx, query, []any{v.tenant.ID}, func(rows *sql.Rows) error {
+		var stripe access.Stripe
+		var revision access.Revision
+		err := rows.Scan(&stripe, &revision)
+		all[stripe] = revision
+		return err
+	})
 }
 
 // loader gathers facts and the names by which rules are checked.
 type loader struct {
-	view
+	source
 	judge
-	facts access.Facts
+	tenant   tenantRow
+	resident int64 // users up to which a tenant is loaded with them
+	facts    access.Facts
+	bodies   map[string]access.UserFacts // what is read of users' documents, most of which are alike
 }
 
 func (l *loader) load() error {
-	return inTurn(l.frame, l.roles, l.users, l.rules, l.stripes)
+	return inTurn(l.frame, l.takeRoles, l.takeUsers, l.takeRules)
 }
 
 // frame reads everything but users and rules.
@@ -119,10 +181,6 @@ func (l *loader) settings() error {
 	return access.ValidSection("root", l.facts.Root)
 }
 
-func (l *loader) documents(table string, take func(documentRow) error) error {
-	return readDocuments(l.ctx, l.tx, table, l.tenant.ID, take)
-}
-
 func (l *loader) catalogue() error {
 	err := l.documents("applications", func(r documentRow) error {
 		var d applicationDocument
@@ -157,10 +215,10 @@ func (l *loader) scopeTree() error {
 	})
 }
 
-func (l *loader) roles() error {
-	return l.documents("roles", func(r documentRow) error {
-		l.known[access.Name(access.KindRole, r.Code)] = true
-		return access.ValidCode("role", r.Code)
+func (l *loader) takeRoles() error {
+	return l.roles(func(code string) error {
+		l.known[access.Name(access.KindRole, code)] = true
+		return access.ValidCode("role", code)
 	})
 }
 
@@ -202,29 +260,53 @@ func same(noun, row, document string) error {
 	return access.Invalid(noun+" "+row, "its document is that of %q", document)
 }
 
-func (l *loader) users() error {
+func (l *loader) takeUsers() error {
 	if l.facts.Fetched {
 		return nil
 	}
-	err := readUsers(l.ctx, l.tx, l.tenant.ID, "id", func(r userRow) error {
-		u, err := r.facts()
-		l.facts.Users = append(l.facts.Users, u)
-		return err
-	})
-	if err != nil {
+	l.facts.Users = slices.Grow(l.facts.Users, expected(l.tenant.Users))
+	l.bodies = map[string]access.UserFacts{}
+	if err := l.users(l.user); err != nil {
 		return err
 	}
+	l.bodies = nil
 	return counted("users", "users", int64(len(l.facts.Users)), l.tenant.Users)
 }
 
-func (l *loader) rules() error {
-	want, err := l.tenant.Rules, error(nil)
+// expected is for how many rows there is made room at once: what is stored may
+// be spoilt.
+func expected(rows int64) int { return int(max(0, min(rows, 1<<20))) }
+
+// longBody is the length above which documents are hardly ever alike.
+const longBody = 256
+
+func (l *loader) user(r userRow) error {
+	u, same := l.bodies[r.Body]
+	if same {
+		u.ID, u.Status = r.ID, access.UserStatus(r.Status)
+		l.facts.Users = append(l.facts.Users, u)
+		return validUser(u)
+	}
+	u, err := r.facts()
+	l.facts.Users = append(l.facts.Users, u)
+	if err == nil && len(r.Body) <= longBody && len(l.bodies) < maxKnown {
+		l.bodies[r.Body] = u
+	}
+	return err
+}
+
+func (l *loader) takeRules() error {
+	want := l.tenant.Rules
 	if l.facts.Fetched {
 		want -= l.tenant.UserRules
-		err = readPolicyRules(l.view, l.rule)
+	}
+	l.facts.Rules = slices.Grow(l.facts.Rules, expected(want))
+	var err error
+	if l.facts.Fetched {
+		err = l.policyRules(l.rule)
 		slices.SortFunc(l.facts.Rules, byPlace)
 	} else {
-		err = readRules(l.ctx, l.tx, l.tenant.ID, l.rule)
+		err = l.rules(l.rule)
 	}
 	if err != nil {
 		return err
@@ -240,18 +322,6 @@ func counted(table, noun string, n, want int64) error {
 		return nil
 	}
 	return access.Invalid(table, "holds %d %s of the tenant, and %d were written", n, noun, want)
-}
-
-func (l *loader) stripes() error {
-	l.facts.Stripes = map[access.Stripe]access.Revision{}
-	query := "SELECT stripe, revision FROM subject_stripe WHERE tenant_id = ?"
-	return each(l.ctx, l.tx, query, []any{l.tenant.ID}, func(rows *sql.Rows) error {
-		var stripe access.Stripe
-		var revision access.Revision
-		err := rows.Scan(&stripe, &revision)
-		l.facts.Stripes[stripe] = revision
-		return err
-	})
 }
 
 // rule takes one row over after checking it.

@@ -17,11 +17,18 @@ type judge struct {
 	sections map[string]bool
 	conds    map[string]bool
 	sentinel bool // the superuser's rule has passed
+
+	room []string // for values
+	file string   // the last that a rule stood in
 }
 
 // judged gives the rule of a row, or what is wrong with the row.
 func (j *judge) judged(r ruleRow) (access.Rule, error) {
-	rule, err := r.rule()
+	rule, err := r.rule(j.values(r))
+	if rule.Origin.File == j.file {
+		rule.Origin.File = j.file // one text for all rules of a file
+	}
+	j.file = rule.Origin.File
 	if err == nil {
 		err = j.fits(r, rule)
 	}
@@ -29,6 +36,16 @@ func (j *judge) judged(r ruleRow) (access.Rule, error) {
 		return rule, fmt.Errorf("casbin_rule row %d (%q): %w", r.ID, r.name(), err)
 	}
 	return rule, nil
+}
+
+// values are those of a row, out of room that many rows share.
+func (j *judge) values(r ruleRow) []string {
+	n, fields := r.count(), r.fields()
+	if cap(j.room)-len(j.room) < n {
+		j.room = make([]string, 0, min(max(4*cap(j.room), 4*len(fields)), 1<<14))
+	}
+	j.room = append(j.room, fields[:n]...)
+	return j.room[len(j.room)-n : len(j.room) : len(j.room)]
 }
 
 func (j *judge) fits(r ruleRow, rule access.Rule) error {
@@ -51,12 +68,8 @@ func (j *judge) fits(r ruleRow, rule access.Rule) error {
 }
 
 func (j *judge) grant(v []string) error {
-	if slices.Equal(v, access.Sentinel().Values) {
-		j.sentinel = true
-		return nil
-	}
 	if v[0] == access.SuperuserRole {
-		return access.Invalid("v0", "only the built-in rule may be the superuser's")
+		return j.superuser(v)
 	}
 	act, err := access.ParseRuleAct("v3", v[3])
 	if err != nil {
@@ -75,6 +88,14 @@ func (j *judge) grant(v []string) error {
 		return access.Invalid("v5", "the condition %q does not exist", v[5])
 	}
 	return errors.Join(j.named("v0", v[0]), j.scope("v1", v[1]))
+}
+
+func (j *judge) superuser(v []string) error {
+	if !slices.Equal(v, access.Sentinel().Values) {
+		return access.Invalid("v0", "only the built-in rule may be the superuser's")
+	}
+	j.sentinel = true
+	return nil
 }
 
 func (j *judge) membership(v []string) error {

@@ -72,8 +72,7 @@ func (w *write) readBack() error {
 	if len(w.changes) == 0 {
 		return nil
 	}
-	l := loader{view: w.view()}
-	if err := l.load(); err != nil {
+	if err := w.view().loader().load(); err != nil {
 		return fmt.Errorf("read back what was written: %w", err)
 	}
 	return nil
@@ -114,10 +113,12 @@ func (w *write) have() (content, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, readRules(w.ctx, q, tenant, func(r ruleRow) error {
+	err = readRules(w.view(), func(r ruleRow) error {
 		c.rules = append(c.rules, r)
 		return nil
 	})
+	slices.SortFunc(c.rules, func(a, b ruleRow) int { return cmp.Compare(a.ID, b.ID) })
+	return c, err
 }
 
 // merge adds the users whom the policy does not list, and checks the whole.

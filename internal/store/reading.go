@@ -40,8 +40,8 @@ func (v view) reading() (*reading, error) {
 			return nil, err
 		}
 	}
-	err := readRulesWhere(r.ctx, r.tx, r.tenant.ID, "", "plain = 1 ORDER BY id", func(row ruleRow) error {
-		rule, err := row.rule()
+	err := readRulesWhere(r.view, "plain = 1 ORDER BY id", func(row ruleRow) error {
+		rule, err := row.rule(row.values())
 		rule.Place = 0 // that is the store's business
 		r.plain = append(r.plain, rule)
 		return err

@@ -31,22 +31,34 @@ func (ruleRow) TableName() string { return "casbin_rule" }
 const ruleColumns = "id, ptype, v0, v1, v2, v3, v4, v5, valid_from, valid_until, pending, plain, origin"
 
 // Two rules are the same if they are the same line, whatever else differs.
-func (r ruleRow) key() string             { return strings.Join(append([]string{r.Ptype}, r.fields()...), "\x00") }
+func (r ruleRow) key() string {
+	return r.Ptype + "\x00" + r.V0 + "\x00" + r.V1 + "\x00" + r.V2 + "\x00" + r.V3 + "\x00" + r.V4 + "\x00" + r.V5
+}
+func (r ruleRow) is(o ruleRow) bool       { return r.Ptype == o.Ptype && r.fields() == o.fields() }
 func (r ruleRow) number() int64           { return r.ID }
 func (r ruleRow) at(number int64) ruleRow { r.ID = number; return r }
-func (r ruleRow) fields() []string        { return []string{r.V0, r.V1, r.V2, r.V3, r.V4, r.V5} }
-func (r ruleRow) users() bool             { _, ok := access.Rule{Values: []string{r.V0}}.User(); return ok }
-func (r ruleRow) handle() any             { return r.ID }
+func (r ruleRow) fields() [access.MaxRuleValues]string {
+	return [...]string{r.V0, r.V1, r.V2, r.V3, r.V4, r.V5}
+}
+func (r ruleRow) users() bool { _, ok := access.Rule{Values: []string{r.V0}}.User(); return ok }
+func (r ruleRow) handle() any { return r.ID }
 
 func (ruleRow) size() int { return 300 }
 
 // values gives the fields up to the last that is not blank.
 func (r ruleRow) values() []string {
 	v := r.fields()
-	for len(v) > 0 && v[len(v)-1] == "" {
-		v = v[:len(v)-1]
+	return append([]string(nil), v[:r.count()]...)
+}
+
+// count is how many values there are.
+func (r ruleRow) count() int {
+	v := r.fields()
+	n := len(v)
+	for n > 0 && v[n-1] == "" {
+		n--
 	}
-	return v
+	return n
 }
 
 func (r ruleRow) name() string { return access.Rule{Type: r.Ptype, Values: r.values()}.String() }
@@ -112,12 +124,14 @@ func checkLine(r access.Rule) error {
 		return access.Invalid("rules", "the rule %q has %d values; it must have 1 to %d", r, len(r.Values), access.MaxRuleValues)
 	}
 	for i, v := range r.Values {
-		if err := access.ValidName(fmt.Sprintf("v%d", i), v); err != nil {
+		if err := access.ValidName(valueNames[i], v); err != nil {
 			return fmt.Errorf("rule %q: %w", r, err)
 		}
 	}
 	return nil
 }
+
+var valueNames = [access.MaxRuleValues]string{"v0", "v1", "v2", "v3", "v4", "v5"}
 
 // next is when the row must be changed for the clock's sake, 0: never.
 func (r ruleRow) next() int64 {
@@ -144,51 +158,13 @@ func ruleType(s string) bool {
 	return s[1:] == "" || (err == nil && n >= 2 && strconv.Itoa(n) == s[1:])
 }
 
-// rule gives the rule of a row as it was written.
-func (r ruleRow) rule() (access.Rule, error) {
+// rule gives the rule of a row as it was written, with the values of the row.
+func (r ruleRow) rule(values []string) (access.Rule, error) {
 	origin, err := parseOrigin(r.Origin)
 	return access.Rule{
-		Type: r.Ptype, Values: r.values(), Place: r.ID, Origin: origin,
+		Type: r.Ptype, Values: values, Place: r.ID, Origin: origin,
 		Validity: access.Validity{From: moment(r.ValidFrom), Until: moment(r.ValidUntil)},
 	}, err
-}
-
-// readRules streams a tenant's rules in their order.
-func readRules(ctx context.Context, q gorm.ConnPool, tenant int64, take func(ruleRow) error) error {
-	return readRulesWhere(ctx, q, tenant, "", "1 = 1 ORDER BY id", take)
-}
-
-func readRulesWhere(ctx context.Context, q gorm.ConnPool, tenant int64, hint, where string, take func(ruleRow) error) error {
-	query := "SELECT " + ruleColumns + " FROM casbin_rule " + hint + " WHERE tenant_id = ? AND " + where
-	return each(ctx, q, query, []any{tenant}, func(rows *sql.Rows) error {
-		r := ruleRow{TenantID: tenant}
-		err := rows.Scan(&r.ID, &r.Ptype, &r.V0, &r.V1, &r.V2, &r.V3, &r.V4, &r.V5,
-			&r.ValidFrom, &r.ValidUntil, &r.Pending, &r.Plain, &r.Origin)
-		if err != nil {
-			return err
-		}
-		return take(r)
-	})
-}
-
-// policyRanges are the parts of the index of rules that hold everything but
-// rules of users, for which whole tenants would have to be read otherwise.
-var policyRanges = []string{
-	"ptype < 'g'",
-	"ptype = 'g' AND v0 < 'u:'", "ptype = 'g' AND v0 = 'u:anonymous'", "ptype = 'g' AND v0 >= 'u;'",
-	"ptype > 'g' AND ptype < 'p'",
-	"ptype = 'p' AND v0 < 'u:'", "ptype = 'p' AND v0 = 'u:anonymous'", "ptype = 'p' AND v0 >= 'u;'",
-	"ptype > 'p'",
-}
-
-// readPolicyRules streams a tenant's rules that are no user's own, in no order.
-func readPolicyRules(v view, take func(ruleRow) error) error {
-	for _, part := range policyRanges {
-		if err := readRulesWhere(v.ctx, v.tx, v.tenant.ID, v.byLine, part, take); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // each runs a query and hands over its rows. A query that breaks off is an

@@ -66,6 +66,7 @@ type Store struct {
 	driver    string
 	collation string // of MySQL's columns; empty on SQLite
 	byLine    string // makes a query find rules by their line
+	packed    string // gives the columns of a rule as one
 	maxRules  int
 	resident  int64 // users up to which a tenant is loaded with them
 	chunk     int   // rows a statement may carry
@@ -108,10 +109,10 @@ func (s *Store) defaults() {
 func (s *Store) connect(ctx context.Context, o Options) error {
 	switch o.Driver {
 	case SQLite:
-		s.chunk, s.byLine = chunkRowsSQLite, "INDEXED BY casbin_rule_line"
+		s.chunk, s.byLine, s.packed = chunkRowsSQLite, "INDEXED BY casbin_rule_line", packedRuleSQLite
 		return s.connectSQLite(ctx, o)
 	case MySQL:
-		s.chunk, s.byLine = chunkRows, "FORCE INDEX (casbin_rule_line)"
+		s.chunk, s.byLine, s.packed = chunkRows, "FORCE INDEX (casbin_rule_line)", packedRule
 		return s.connectMySQL(ctx, o)
 	}
 	return access.Invalid("driver", "%q is neither %s nor %s", o.Driver, SQLite, MySQL)

@@ -126,14 +126,18 @@ func (r userRow) facts() (access.UserFacts, error) {
 	if err != nil {
 		return access.UserFacts{}, err
 	}
+	f := access.UserFacts{
+		ID: u.ID, Status: u.Status, Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
+	}
+	return f, validUser(f)
+}
+
+func validUser(u access.UserFacts) error {
 	switch u.Status {
 	case access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked, access.UserDeleted:
-	default:
-		return access.UserFacts{}, access.Invalid("user "+u.ID, "status %q is none of active, invited, disabled, locked, deleted", u.Status)
+		return access.ValidUserID("user", u.ID)
 	}
-	return access.UserFacts{
-		ID: u.ID, Status: u.Status, Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
-	}, access.ValidUserID("user", u.ID)
+	return access.Invalid("user "+u.ID, "status %q is none of active, invited, disabled, locked, deleted", u.Status)
 }
 
 // readUsers streams a tenant's users in an order: "position" or "id".
