@@ -62,7 +62,7 @@ func (c *call) decideEvaluation(q *question, want access.Consistency) (access.De
 	if q.wrong == nil {
 		d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &q.ask, want)
 		if !errors.Is(err, access.ErrInvalid) {
-			c.decided(d.Reason, err)
+			c.answered(&q.ask, &d, err)
 			return d, err
 		}
 		q.wrong = err

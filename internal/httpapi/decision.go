@@ -24,7 +24,7 @@ func (c *call) enforce() error {
 	}
 	defer done()
 	d, err := c.api.o.Decisions.Check(c.ctx(), c.caller, c.tenant, &ask, want)
-	if c.decided(d.Reason, err); err != nil {
+	if c.answered(&ask, &d, err); err != nil {
 		return err
 	}
 	c.age()
@@ -139,7 +139,7 @@ func (c *call) decideAll(questions []question, want access.Consistency) ([]acces
 		} else {
 			answers[i], given = given[0], given[1:]
 		}
-		c.decided(answers[i].Reason, nil)
+		c.answered(&questions[i].ask, &answers[i], nil)
 	}
 	return answers, nil
 }

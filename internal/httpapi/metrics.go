@@ -19,6 +19,7 @@ import (
 type metrics struct {
 	panics    prometheus.Counter
 	decisions *prometheus.CounterVec
+	exports   *prometheus.CounterVec
 	requests  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	page      http.Handler
@@ -44,6 +45,9 @@ func newMetrics(o Options, p *places) *metrics {
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bailiwick_decisions_total", Help: "Questions that were decided, by the reason of the answer.",
 		}, []string{"tenant", "reason"}),
+		exports: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bailiwick_export_decisions_total", Help: "Questions about exports that were decided, by their answer.",
+		}, []string{"tenant", "decision"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bailiwick_http_requests_total", Help: "Requests over HTTP, by the first digit of their status.",
 		}, []string{"method", "route", "status"}),
@@ -54,7 +58,7 @@ func newMetrics(o Options, p *places) *metrics {
 	}
 	m.known.Store(&map[decided]prometheus.Counter{})
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.panics, m.decisions, m.requests, m.seconds, following{o.Follower}, p,
+	registry.MustRegister(m.panics, m.decisions, m.exports, m.requests, m.seconds, following{o.Follower}, p,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if o.ConditionErrors != nil {
 		registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -112,6 +116,7 @@ type following struct{ f *service.Follower }
 const maxLagging = 100
 
 var (
+	readyDesc    = prometheus.NewDesc("bailiwick_ready", "1 while questions are answered here, as in /readyz.", nil, nil)
 	revisionDesc = prometheus.NewDesc("bailiwick_revision", "Revision that decides, by tenant.", []string{"tenant"}, nil)
 	lagDesc      = prometheus.NewDesc("bailiwick_revision_lag", "Revisions that are stored and not in force here, of the tenants with the most.", []string{"tenant"}, nil)
 	behindDesc   = prometheus.NewDesc("bailiwick_tenants_behind", "Tenants that are not at their newest revision here.", nil, nil)
@@ -124,6 +129,7 @@ var (
 
 // Describe tells Prometheus what there is.
 func (following) Describe(ch chan<- *prometheus.Desc) {
+	ch <- readyDesc
 	ch <- revisionDesc
 	ch <- lagDesc
 	ch <- behindDesc
@@ -136,7 +142,11 @@ func (following) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect measures.
 func (f following) Collect(ch chan<- prometheus.Metric) {
-	now := f.f.Following()
+	now, ready := f.f.Following(), 0.0
+	if f.f.Ready().Ready {
+		ready = 1
+	}
+	ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, ready)
 	for _, t := range now.Tenants {
 		ch <- prometheus.MustNewConstMetric(revisionDesc, prometheus.GaugeValue, float64(t.Revision), t.Tenant)
 	}
