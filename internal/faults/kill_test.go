@@ -38,6 +38,7 @@ func soak(t *testing.T) {
 }
 
 func killOnEach(t *testing.T, rounds int) {
+	t.Helper()
 	t.Parallel()
 	for name, options := range map[string]func(t *testing.T) store.Options{
 		"mysql": func(t *testing.T) store.Options { t.Helper(); return onMySQL(accesstest.MySQL(t)) },

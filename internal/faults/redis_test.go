@@ -119,10 +119,10 @@ func TestTable_redis(t *testing.T) {
 			return func() { s.client.ConfigSet(context.Background(), "maxmemory", "0") }
 		},
 		"read-only": func(s *shared) func() {
-			if err := s.client.SlaveOf(s.t.Context(), "127.0.0.1", "1").Err(); err != nil {
+			if err := s.client.ReplicaOf(s.t.Context(), "127.0.0.1", "1").Err(); err != nil {
 				s.t.Fatal(err)
 			}
-			return func() { s.client.SlaveOf(context.Background(), "NO", "ONE") }
+			return func() { s.client.ReplicaOf(context.Background(), "NO", "ONE") }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,7 +42,7 @@ var built struct {
 func program(t testing.TB) string {
 	t.Helper()
 	built.once.Do(func() {
-		if built.folder, built.err = os.MkdirTemp("", "bailiwick-faults."); built.err != nil {
+		if built.folder, built.err = os.MkdirTemp("", "bailiwick-faults."); built.err != nil { //nolint:usetesting // for all tests
 			return
 		}
 		built.path = filepath.Join(built.folder, "bailiwick")

@@ -343,6 +343,7 @@ func backup(t testing.TB, root *sql.DB, dsn string) (restore func() (undo func()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer rows.Close()
 	var tables []string
 	for rows.Next() {
 		var table string
@@ -401,4 +402,45 @@ func reasons(checks []api.HealthCheck) string {
 		all = append(all, c.Reasons...)
 	}
 	return strings.Join(all, "; ")
+}
+
+// TestTable_commitUnanswered: the database holds a commit back. Whoever waits
+// for it is told in time that nobody knows whether the change was made; it is
+// made later.
+func TestTable_commitUnanswered(t *testing.T) {
+	t.Parallel()
+	own := accesstest.OwnMySQL(t)
+	w := newRow(t, onMySQL(own.Database(t)))
+	release := holdCommits(t, openMySQL(t, own.Address))
+	a := w.replica.do(http.MethodPost, "/v1/tenants/default/keys", api.NewKey{Kind: "read", Name: "late"})
+	w.refused("key", a, 3*time.Second)
+	if a.code != "outcome_unknown" {
+		t.Errorf("a commit without an answer gives %s", a)
+	}
+	release()
+	eventually(t, "the key is there", func() bool {
+		list := w.replica.do(http.MethodGet, "/v1/tenants/default/keys", nil)
+		return strings.Contains(string(list.body), `"late"`)
+	})
+	w.recovers()
+}
+
+// holdCommits lets every transaction run up to its commit and no further.
+func holdCommits(t testing.TB, root *sql.DB) (release func()) {
+	t.Helper()
+	conn, err := root.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stage := range []string{"START", "FLUSH", "BLOCK_DDL", "BLOCK_COMMIT"} {
+		if _, err := conn.ExecContext(t.Context(), "BACKUP STAGE "+stage); err != nil {
+			t.Skipf("only MariaDB can hold commits back: %v", err)
+		}
+	}
+	return func() {
+		if _, err := conn.ExecContext(context.Background(), "BACKUP STAGE END"); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+	}
 }
