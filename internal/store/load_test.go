@@ -46,10 +46,12 @@ func BenchmarkLoad(b *testing.B) {
 		for _, rules := range loadSizes(b) {
 			b.Run(fmt.Sprintf("%s/rules=%d", name, rules), func(b *testing.B) {
 				s, _ := seeded(b, open, rules)
+				runtime.GC()
 				f, peak := access.Facts{}, watchHeap()
 				b.ReportAllocs()
 				for b.Loop() {
 					var err error
+					f = access.Facts{}
 					if f, err = s.Load(b.Context(), access.DefaultTenant); err != nil {
 						b.Fatal(err)
 					}

@@ -50,9 +50,10 @@ func readPacked(v view, hint, where string, take func(ruleRow) error) error {
 	query := "SELECT " + v.packed + " FROM casbin_rule " + hint + " WHERE tenant_id = ? AND " + where
 	p := unpacking{tenant: v.tenant.ID, known: map[string]string{}}
 	var again []int64
+	var packed sql.RawBytes
+	into := []any{&packed}
 	err := each(v.ctx, v.tx, query, []any{v.tenant.ID}, func(rows *sql.Rows) error {
-		var packed sql.RawBytes
-		if err := rows.Scan(&packed); err != nil {
+		if err := rows.Scan(into...); err != nil {
 			return err
 		}
 		r, whole, err := p.rule(packed)
