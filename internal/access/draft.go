@@ -17,6 +17,8 @@ type Reading interface {
 	// Holders gives the ids of users who are linked to a group or role
 	// themselves, in the order of their bytes, after one of them: at most so many.
 	Holders(kind Kind, code, after string, most int) ([]string, error)
+	// CountHolders counts them, by code. What nobody holds is left out.
+	CountHolders(kind Kind, codes []string) (map[string]int, error)
 }
 
 // Draft is a tenant in the hands of one edit, inside the transaction that
