@@ -22,6 +22,7 @@ import (
 // revisions. The zero value keeps nothing and tells nobody.
 type caches struct {
 	options   cache.Options
+	subjects  int64 // bytes for what is known of users; a default when 0
 	redis     *cache.Redis
 	messenger *cache.Messenger
 }
@@ -29,7 +30,7 @@ type caches struct {
 // openCaches opens what is configured. A Redis that does not answer is no
 // reason not to start.
 func openCaches(ctx context.Context, cfg config.Cache, dev bool, traces tracing, log *slog.Logger) (*caches, error) {
-	c := &caches{options: cache.Options{Memory: int64(cfg.Memory)}}
+	c := &caches{options: cache.Options{Memory: int64(cfg.Memory)}, subjects: int64(cfg.Subjects)}
 	if len(cfg.Redis.Addresses) == 0 {
 		return c, nil
 	}

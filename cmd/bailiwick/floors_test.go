@@ -62,6 +62,7 @@ var owners = map[string][]string{
 	"github.com/pressly/goose":       {"internal/store"},
 	"github.com/redis/go-redis":      {"internal/cache", "internal/accesstest"},
 	"github.com/maypok86/otter":      {"internal/cache", "internal/engine"},
+	"github.com/sony/gobreaker":      {"internal/cache"},
 	"github.com/gin-gonic/gin":       {"internal/httpapi", "api/middleware", "scripts/bench"},
 	"github.com/prometheus/":         {"internal/httpapi"},
 	"go.yaml.in/yaml":                {"internal/bundle", "internal/config", "internal/engine/plan"},

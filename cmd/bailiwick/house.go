@@ -46,7 +46,7 @@ type storage interface {
 func furnish(s storage, near *caches, cfg config.Store, source string, log *slog.Logger) *house {
 	h, now := &house{}, clock()
 	h.engine = engine.New(engine.Options{
-		Clock: now, Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
+		Clock: now, CacheBytes: near.subjects, Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
 	})
 	kept := near.options
 	kept.Clock = now

@@ -70,8 +70,9 @@ type Store struct {
 
 // Cache says where answers are kept.
 type Cache struct {
-	Memory Size  `yaml:"memory" default:"64MiB" range:"0..64000MiB" doc:"Memory for answers of this process: those that cost more than to look them up, as under Casbin models that must be interpreted, and of searches. 0 keeps none."`
-	Redis  Redis `yaml:"redis" doc:"A Redis that replicas share, for answers and for the news of revisions. It may be lost at any time."`
+	Subjects Size  `yaml:"subjects" default:"128MiB" range:"1KiB..64000MiB" doc:"Memory for what is known of users: what each holds in a scope and, in tenants with more than limits.resident_users, their memberships. Whoever is asked about again is answered from it."`
+	Memory   Size  `yaml:"memory" default:"64MiB" range:"0..64000MiB" doc:"Memory for answers of this process: those that cost more than to look them up, as under Casbin models that must be interpreted, and of searches. 0 keeps none."`
+	Redis    Redis `yaml:"redis" doc:"A Redis that replicas share, for answers and for the news of revisions. It may be lost at any time."`
 }
 
 // Redis says which Redis replicas share, and how it is used.
