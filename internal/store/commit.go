@@ -22,7 +22,7 @@ type write struct {
 	chunk    int    // how many rows a statement may carry
 	resident int64  // users up to which a tenant is loaded with them
 	byLine   string // makes a query find rules by their line
-	packed   string // gives the columns of a rule as one
+	packed   func(columns string) string
 	changes  []changeRow
 	judge    func(access.Delta) error // may refuse what is about to be committed; may be nil
 }

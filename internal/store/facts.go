@@ -19,7 +19,7 @@ type view struct {
 
 	resident int64  // users up to which a tenant is loaded with them
 	byLine   string // makes a query find rules by their line
-	packed   string // gives the columns of a rule as one
+	packed   func(columns string) string
 }
 
 // snapshot opens a transaction that only reads and sees one state of the

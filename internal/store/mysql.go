@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -47,6 +48,11 @@ func (s *Store) connectMySQL(ctx context.Context, o Options) error {
 		return fault("connect to MySQL", errors.Join(err, s.Close()))
 	}
 	s.reader = s.db
+	conns, err := s.db.DB()
+	if err != nil {
+		return fault("connect to MySQL", errors.Join(err, s.Close()))
+	}
+	s.asking = &prepared{conns: conns, query: s.askOne}
 	if s.collation, err = collationOf(ctx, s.db); err != nil {
 		return fault("connect to MySQL", errors.Join(err, s.Close()))
 	}
@@ -59,6 +65,33 @@ func openMySQL(connector driver.Connector, open, idle int) (*gorm.DB, error) {
 	conns.SetMaxIdleConns(idle)
 	conns.SetConnMaxLifetime(5 * time.Minute) // so that a failed-over server is left in time
 	return gorm.Open(mysql.New(mysql.Config{Conn: conns, SkipInitializeWithVersion: true}), gormConfig())
+}
+
+// prepared sends one query as a prepared statement, which the server need not
+// read each time, and others as they are.
+type prepared struct {
+	conns     *sql.DB
+	query     string
+	statement atomic.Pointer[sql.Stmt] // nil: none yet
+}
+
+// QueryContext asks.
+func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if query != p.query {
+		return p.conns.QueryContext(ctx, query, args...)
+	}
+	statement := p.statement.Load()
+	if statement == nil {
+		var err error
+		if statement, err = p.conns.PrepareContext(ctx, query); err != nil {
+			return nil, err
+		}
+		if !p.statement.CompareAndSwap(nil, statement) { // somebody else has prepared it meanwhile
+			_ = statement.Close()
+			statement = p.statement.Load()
+		}
+	}
+	return statement.QueryContext(ctx, args...)
 }
 
 // mysqlConfig reads the DSN and settles what must not be left to chance.

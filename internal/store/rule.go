@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"gorm.io/gorm"
-
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
@@ -167,9 +165,14 @@ func (r ruleRow) rule(values []string) (access.Rule, error) {
 	}, err
 }
 
+// querier is asked: a pool of connections, a transaction, prepared statements.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // each runs a query and hands over its rows. A query that breaks off is an
 // error, never a shorter result.
-func each(ctx context.Context, q gorm.ConnPool, query string, args []any, take func(*sql.Rows) error) (err error) {
+func each(ctx context.Context, q querier, query string, args []any, take func(*sql.Rows) error) (err error) {
 	ctx, step := statement(ctx, query)
 	defer func() { end(step, err) }()
 	rows, err := q.QueryContext(ctx, query, args...)

@@ -38,17 +38,20 @@ func readPolicyRules(v view, take func(ruleRow) error) error {
 // mark separates values. None that is fit holds it.
 const mark = 0x1f
 
-// What gives the columns of a rule as one, numbers first: what a driver takes
-// for a column is most of what it takes for a row. SQLite's takes less for bytes
-// than for text; MySQL gives bytes already.
-const (
-	packedRule       = "CONCAT_WS(CHAR(31), id, valid_from, valid_until, pending, plain, ptype, v0, v1, v2, v3, v4, v5, origin)"
-	packedRuleSQLite = "CAST(" + packedRule + " AS BLOB)"
-)
+// packedColumns are those of a rule, numbers first.
+const packedColumns = "r.id, r.valid_from, r.valid_until, r.pending, r.plain, r.ptype, r.v0, r.v1, r.v2, r.v3, r.v4, r.v5, r.origin"
+
+// packed gives columns as one: what a driver takes for a column is most of what
+// it takes for a row. The mark makes bytes of it in MySQL.
+func packed(columns string) string { return "CONCAT_WS(CHAR(31), " + columns + ")" }
+
+// packedSQLite makes bytes of it, for which SQLite's driver takes less than for
+// text.
+func packedSQLite(columns string) string { return "CAST(" + packed(columns) + " AS BLOB)" }
 
 func readPacked(v view, hint, where string, take func(ruleRow) error) error {
-	query := "SELECT " + v.packed + " FROM casbin_rule " + hint + " WHERE tenant_id = ? AND " + where
-	p := unpacking{tenant: v.tenant.ID, known: map[string]string{}}
+	query := "SELECT " + v.packed(packedColumns) + " FROM casbin_rule r " + hint + " WHERE tenant_id = ? AND " + where
+	p := unpacking{tenant: v.tenant.ID, kept: map[string]string{}}
 	var again []int64
 	var packed sql.RawBytes
 	into := []any{&packed}
@@ -92,7 +95,7 @@ func readRulesWhere(v view, where string, take func(ruleRow) error, args ...any)
 // same few thousand, and each of those is kept once.
 type unpacking struct {
 	tenant int64
-	known  map[string]string
+	kept   map[string]string
 	last   [8]string // the texts of the row before
 }
 
@@ -136,11 +139,11 @@ func (u *unpacking) text(column int, b []byte) string {
 	if u.last[column] == string(b) {
 		return u.last[column]
 	}
-	s, kept := u.known[string(b)]
-	if !kept {
+	s, there := u.kept[string(b)]
+	if !there {
 		s = string(b)
-		if len(u.known) < maxKnown {
-			u.known[s] = s
+		if len(u.kept) < maxKnown {
+			u.kept[s] = s
 		}
 	}
 	u.last[column] = s

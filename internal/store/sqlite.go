@@ -36,7 +36,8 @@ func (s *Store) connectSQLite(ctx context.Context, o Options) error {
 		return fault("open "+o.DSN, err)
 	}
 	s.follow = s.reader
-	return nil
+	s.asking, err = s.reader.DB() // its driver remembers no statements
+	return err
 }
 
 // privateFile makes the file before SQLite does: others on the machine must

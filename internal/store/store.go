@@ -66,7 +66,9 @@ type Store struct {
 	driver    string
 	collation string // of MySQL's columns; empty on SQLite
 	byLine    string // makes a query find rules by their line
-	packed    string // gives the columns of a rule as one
+	packed    func(columns string) string
+	askOne    string  // asks about a single user
+	asking    querier // for that, past transactions
 	maxRules  int
 	resident  int64 // users up to which a tenant is loaded with them
 	chunk     int   // rows a statement may carry
@@ -109,10 +111,12 @@ func (s *Store) defaults() {
 func (s *Store) connect(ctx context.Context, o Options) error {
 	switch o.Driver {
 	case SQLite:
-		s.chunk, s.byLine, s.packed = chunkRowsSQLite, "INDEXED BY casbin_rule_line", packedRuleSQLite
+		s.chunk, s.byLine, s.packed = chunkRowsSQLite, "INDEXED BY casbin_rule_line", packedSQLite
+		s.askOne = subjectQuery(1, s.byLine, s.packed)
 		return s.connectSQLite(ctx, o)
 	case MySQL:
-		s.chunk, s.byLine, s.packed = chunkRows, "FORCE INDEX (casbin_rule_line)", packedRule
+		s.chunk, s.byLine, s.packed = chunkRows, "FORCE INDEX (casbin_rule_line)", packed
+		s.askOne = subjectQuery(1, s.byLine, s.packed)
 		return s.connectMySQL(ctx, o)
 	}
 	return access.Invalid("driver", "%q is neither %s nor %s", o.Driver, SQLite, MySQL)

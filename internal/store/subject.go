@@ -1,12 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"slices"
+	"strconv"
 	"strings"
-
-	"gorm.io/gorm"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -23,11 +23,7 @@ func (s *Store) Subjects(ctx context.Context, tenant string, ids []string) ([]ac
 		err := s.snapshot(ctx, tenant, func(v view) error { return r.read(v.tx, ids) })
 		return r.found, fault("read subjects", err)
 	}
-	conns, err := s.reader.DB()
-	if err == nil {
-		err = r.read(conns, ids)
-	}
-	if err != nil {
+	if err := r.read(s.asking, ids); err != nil {
 		return nil, fault("read subjects", err)
 	}
 	return r.found, nil
@@ -58,45 +54,53 @@ func (s *Store) Users(ctx context.Context, tenant, after string, most int) ([]ac
 // subjectReader gathers users.
 type subjectReader struct {
 	judge
+	unpacking
 	ctx    context.Context
 	tenant string
-	most   int // users whom a statement may ask for
+	most   int    // users whom a statement may ask for
+	one    string // the query for a single user
 	byLine string
+	packed func(columns string) string
 	found  []access.SubjectFacts
 
 	at      map[string][]int // places in found, by id
 	stripes map[access.Stripe]access.Revision
 	head    access.Revision // 0: the tenant has not been seen
+
+	raw  sql.RawBytes // the row that is being read
+	into []any
 }
 
 func (s *Store) subjects(ctx context.Context, tenant string) *subjectReader {
-	return &subjectReader{judge: judge{ours: true}, ctx: ctx, tenant: tenant, most: s.chunk / 4, byLine: s.byLine}
+	r := &subjectReader{
+		judge: judge{ours: true}, unpacking: unpacking{kept: map[string]string{}}, ctx: ctx, tenant: tenant,
+		most: s.chunk / 4, one: s.askOne, byLine: s.byLine, packed: s.packed,
+	}
+	r.into = []any{&r.raw}
+	return r
 }
 
-// subjectQuery reads everything about some users at once: one way to the server
-// and back is most of what it costs. Each part finds its rows by an index.
-const subjectQuery = `
-	SELECT 0 AS part, t.revision AS n, 0 AS valid_from, 0 AS valid_until, 0 AS pending, t.code AS name, '' AS kind,
-		'' AS v1, '' AS v2, '' AS v3, '' AS v4, '' AS v5, '' AS body FROM tenant t WHERE t.code = ?
-	UNION ALL
-	SELECT 1, s.revision, s.stripe, 0, 0, '', '', '', '', '', '', '', ''
-		FROM tenant t JOIN subject_stripe s ON s.tenant_id = t.id WHERE t.code = ? AND s.stripe IN (?)
-	UNION ALL
-	SELECT 2, 0, 0, 0, 0, u.id, u.status, '', '', '', '', '', u.body
-		FROM tenant t JOIN users u ON u.tenant_id = t.id WHERE t.code = ? AND u.id IN (?)
-	UNION ALL
-	SELECT 3, r.id, r.valid_from, r.valid_until, r.pending, r.v0, r.ptype, r.v1, r.v2, r.v3, r.v4, r.v5, r.origin
-		FROM tenant t JOIN casbin_rule r {{byLine}} ON r.tenant_id = t.id WHERE t.code = ? AND r.ptype IN ('g', 'p') AND r.v0 IN (?)`
-
-// The parts of its answer.
+// The parts of what is asked about users.
 const (
-	partTenant = iota
-	partStripe
-	partUser
-	partRule
+	partTenant = "0"
+	partUser   = "1"
+	partRule   = "2"
 )
 
-func (r *subjectReader) read(q gorm.ConnPool, ids []string) error {
+// subjectQuery reads everything about some users at once: one way to the server
+// and back is most of what it costs. Each part finds its rows by an index, and
+// gives its columns as one, as packedRule does.
+func subjectQuery(users int, byLine string, packed func(columns string) string) string {
+	list := "(?" + strings.Repeat(", ?", users-1) + ")"
+	return "SELECT " + packed(partTenant+", t.code, t.revision, COALESCE(s.stripe, -1), COALESCE(s.revision, 0)") +
+		" FROM tenant t LEFT JOIN subject_stripe s ON s.tenant_id = t.id AND s.stripe IN " + list + " WHERE t.code = ?" +
+		" UNION ALL SELECT " + packed(partUser+", u.id, u.status, u.body") +
+		" FROM tenant t JOIN users u ON u.tenant_id = t.id WHERE t.code = ? AND u.id IN " + list +
+		" UNION ALL SELECT " + packed(partRule+", "+packedColumns) +
+		" FROM tenant t JOIN casbin_rule r " + byLine + " ON r.tenant_id = t.id WHERE t.code = ? AND r.ptype IN ('g', 'p') AND r.v0 IN " + list
+}
+
+func (r *subjectReader) read(q querier, ids []string) error {
 	for chunk := range slices.Chunk(ids, r.most) {
 		if err := r.chunk(q, chunk); err != nil {
 			return err
@@ -105,7 +109,7 @@ func (r *subjectReader) read(q gorm.ConnPool, ids []string) error {
 	return nil
 }
 
-func (r *subjectReader) chunk(q gorm.ConnPool, ids []string) error {
+func (r *subjectReader) chunk(q querier, ids []string) error {
 	r.at, r.stripes, r.head = map[string][]int{}, map[access.Stripe]access.Revision{}, 0
 	first := len(r.found)
 	query, args := r.question(ids)
@@ -132,37 +136,65 @@ func (r *subjectReader) chunk(q gorm.ConnPool, ids []string) error {
 
 // question fills the query in for some users.
 func (r *subjectReader) question(ids []string) (string, []any) {
-	list := "IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(ids)), ", ") + ")"
-	stripes, users, names := []any{r.tenant, r.tenant}, []any{r.tenant}, []any{r.tenant}
+	args := make([]any, 0, 3*len(ids)+3)
 	for _, id := range ids {
-		stripes = append(stripes, access.StripeOf(id))
-		users = append(users, id)
-		names = append(names, access.Name(access.KindUser, id))
+		args = append(args, access.StripeOf(id))
 	}
-	return strings.NewReplacer("IN (?)", list, "{{byLine}}", r.byLine).Replace(subjectQuery), slices.Concat(stripes, users, names)
+	args = append(args, r.tenant, r.tenant)
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	args = append(args, r.tenant)
+	for _, id := range ids {
+		args = append(args, access.Name(access.KindUser, id))
+	}
+	if len(ids) == 1 {
+		return r.one, args
+	}
+	return subjectQuery(len(ids), r.byLine, r.packed), args
 }
 
 func (r *subjectReader) row(rows *sql.Rows) error {
-	var part int
-	var name, body string
-	var l ruleRow
-	err := rows.Scan(&part, &l.ID, &l.ValidFrom, &l.ValidUntil, &l.Pending, &name, &l.Ptype, &l.V1, &l.V2, &l.V3, &l.V4, &l.V5, &body)
+	if err := rows.Scan(r.into...); err != nil {
+		return err
+	}
+	part, rest, _ := bytes.Cut(r.raw, []byte{mark})
+	switch string(part) {
+	case partTenant:
+		return r.stripe(rest)
+	case partUser:
+		id, rest, _ := strings.Cut(string(rest), string(rune(mark)))
+		status, body, _ := strings.Cut(rest, string(rune(mark)))
+		return r.user(userRow{ID: id, Status: status, Body: body})
+	}
+	row, whole, err := r.rule(rest)
+	if err == nil && !whole {
+		err = access.Invalid("casbin_rule", "row %d cannot be read: a value holds the character U+001F, or a number is none", row.ID)
+	}
 	if err != nil {
 		return err
 	}
-	switch part {
-	case partTenant:
-		if name == r.tenant { // byte by byte, whatever the database takes for equal
-			r.head = access.Revision(l.ID) //nolint:gosec // it was written as one
-		}
-	case partStripe:
-		r.stripes[access.Stripe(l.ValidFrom)] = access.Revision(l.ID) //nolint:gosec // as above
-	case partUser:
-		return r.user(userRow{ID: name, Status: l.Ptype, Body: body})
-	case partRule:
-		l.V0, l.Origin = name, body
-		return r.rule(l)
+	return r.take(row)
+}
+
+// stripe reads where the tenant stands, and one of its stripes.
+func (r *subjectReader) stripe(packed []byte) error {
+	code, numbers, _ := strings.Cut(string(packed), string(rune(mark)))
+	if code != r.tenant { // byte by byte, whatever the database takes for equal
+		return nil
 	}
+	var n [3]uint64
+	for i, text := range strings.SplitN(numbers, string(rune(mark)), len(n)) {
+		if i == 1 && text == "-1" { // the tenant has none of the stripes
+			return nil
+		}
+		var err error
+		if n[i], err = strconv.ParseUint(text, 10, 64); err != nil {
+			return access.Invalid("subject_stripe", "%q is not a number", text)
+		}
+		r.head = access.Revision(n[0])
+	}
+	r.stripes[access.Stripe(n[1])] = access.Revision(n[2]) //nolint:gosec // it was asked for by its number
 	return nil
 }
 
@@ -178,7 +210,7 @@ func (r *subjectReader) user(row userRow) error {
 	return err
 }
 
-func (r *subjectReader) rule(row ruleRow) error {
+func (r *subjectReader) take(row ruleRow) error {
 	id, _ := access.Rule{Values: []string{row.V0}}.User()
 	asked := r.at[id]
 	if asked == nil {
