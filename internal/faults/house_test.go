@@ -133,7 +133,7 @@ func TestSoakEnemyHouses(t *testing.T) {
 }
 
 // enemies play at one time, each in a tenant of his own.
-const enemies = 4
+const enemies = 16
 
 func enemyOfHouses(t *testing.T, unguarded, guarded int, most time.Duration) {
 	t.Helper()

@@ -53,7 +53,7 @@ func same(t *testing.T, changes, questions int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		revisions := map[string]uint64{"default": uint64(d.To), "own": first.load(t, "own", own(random))}
+		revisions := map[string]uint64{"default": uint64(d.To), "own": first.load(t, "own", own(random, 40))}
 		if i == changes/2 { // one that knows nothing of before
 			replicas["cold"] = s.start("--cache-redis-mode=always")
 		}
@@ -164,10 +164,10 @@ func questionsAbout(r *rand.Rand, p *access.Policy, many int) []api.Request {
 
 func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
 
-// own is a policy in a Casbin model that must be interpreted.
-func own(r *rand.Rand) api.Policy {
+// own is a policy of so many rules in a Casbin model that must be interpreted.
+func own(r *rand.Rand, many int) api.Policy {
 	var rules strings.Builder
-	for i := range 40 {
+	for i := range many {
 		fmt.Fprintf(&rules, "p, r%d, /shop/%d/%s, %s\n", r.IntN(4), i, pick(r, []string{"*", ":id", "orders"}), pick(r, []string{"GET", "POST"}))
 	}
 	for user := range 8 {
