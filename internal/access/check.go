@@ -275,6 +275,9 @@ func (c *checker) groups() {
 		for _, s := range g.Scopes {
 			c.scopeRef(g.Origin, s)
 		}
+		if _, err := ParseSignature("signature", g.Signature); err != nil {
+			c.add(g.Origin, "signature-invalid", "group %q: %s", g.Code, err)
+		}
 		c.links(g.Roles, "role", c.roleSet)
 		c.grants(g.Grants)
 		c.ceiling(g)

@@ -57,6 +57,9 @@ func validGroup(g *access.Group) error {
 	if err := access.ValidName("name", g.Name); err != nil {
 		return err
 	}
+	if _, err := access.ParseSignature("signature", g.Signature); err != nil {
+		return err
+	}
 	g.Kind = cmp.Or(g.Kind, access.GroupRegular)
 	if !slices.Contains([]access.GroupKind{access.GroupDefault, access.GroupTemplate, access.GroupRegular}, g.Kind) {
 		return access.Invalid("kind", "%q is none of default, template, regular", string(g.Kind))
@@ -109,7 +112,7 @@ func checked(p *access.Policy, of *access.Origin, rest string, links []access.Li
 	mistake := &access.Error{Kind: access.ErrInvalid, Field: cmp.Or(first.Origin.File, rest), Message: first.Message}
 	switch first.Code {
 	case "inheritance-cycle", "inheritance-depth":
-		mistake.Kind = access.ErrExists
+		mistake.Kind = ErrConflict
 	case "scope-unknown":
 		if first.Origin.File == rest {
 			mistake.Field = "scopes"
@@ -131,7 +134,7 @@ func (d *Directory) PatchGroup(ctx context.Context, caller access.Caller, tenant
 		if err != nil {
 			return err
 		}
-		patch.apply(g)
+		patch.Apply(g)
 		if err := validGroup(g); err != nil {
 			return err
 		}
@@ -144,7 +147,8 @@ func (d *Directory) PatchGroup(ctx context.Context, caller access.Caller, tenant
 	return entry, revision, err
 }
 
-func (patch *GroupPatch) apply(g *access.Group) {
+// Apply changes what is named in the patch.
+func (patch *GroupPatch) Apply(g *access.Group) {
 	set(&g.Name, patch.Name)
 	set(&g.Description, patch.Description)
 	set(&g.Base, patch.Base)
@@ -499,8 +503,12 @@ func needless(p *access.Policy, g *access.Group) error {
 	return nil
 }
 
+// ErrConflict is an ErrExists of a change that what is there forbids: somebody
+// needs what would go, or the whole would be without sense.
+var ErrConflict = fmt.Errorf("conflict: %w", access.ErrExists)
+
 func inUse(format string, args ...any) error {
-	return &access.Error{Kind: access.ErrExists, Field: "group", Message: fmt.Sprintf(format, args...)}
+	return &access.Error{Kind: ErrConflict, Field: "group", Message: fmt.Sprintf(format, args...)}
 }
 
 func listed(names []string) string {
