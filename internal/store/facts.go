@@ -81,21 +81,21 @@ func (s *Store) Load(ctx context.Context, tenant string) (access.Facts, error) {
 
 // source is where rows come from: a database, or what is about to be written.
 type source interface {
-	documents(table string, take func(documentRow) error) error
-	roles(take func(code string) error) error
-	users(take func(userRow) error) error       // by id; of the columns at least id, status and body
-	rules(take func(ruleRow) error) error       // in their order
-	policyRules(take func(ruleRow) error) error // those that are no user's own, in no order
+	eachDocument(table string, take func(documentRow) error) error
+	eachRole(take func(code string) error) error
+	eachUser(take func(userRow) error) error       // by id; of the columns at least id, status and body
+	eachRule(take func(ruleRow) error) error       // in their order
+	eachPolicyRule(take func(ruleRow) error) error // those that are no user's own, in no order
 }
 
 func (v view) loader() *loader { return &loader{source: v, tenant: v.tenant, resident: v.resident} }
 
-func (v view) documents(table string, take func(documentRow) error) error {
+func (v view) eachDocument(table string, take func(documentRow) error) error {
 	return readDocuments(v.ctx, v.tx, table, v.tenant.ID, take)
 }
 
-// roles: what a role holds has become rules, and its document can be long.
-func (v view) roles(take func(string) error) error {
+// eachRole: what a role holds has become rules, and its document can be long.
+func (v view) eachRole(take func(string) error) error {
 	query := "SELECT code FROM roles WHERE tenant_id = ? ORDER BY position"
 	return each(v.ctx, v.tx, query, []any{v.tenant.ID}, func(rows *sql.Rows) error {
 		var code string
@@ -106,7 +106,7 @@ func (v view) roles(take func(string) error) error {
 	})
 }
 
-func (v view) users(take func(userRow) error) error {
+func (v view) eachUser(take func(userRow) error) error {
 	query := "SELECT id, status, body FROM users WHERE tenant_id = ? ORDER BY id"
 	return each(v.ctx, v.tx, query, []any{v.tenant.ID}, func(rows *sql.Rows) error {
 		r := userRow{TenantID: v.tenant.ID}
@@ -117,8 +117,8 @@ func (v view) users(take func(userRow) error) error {
 	})
 }
 
-func (v view) rules(take func(ruleRow) error) error       { return readRules(v, take) }
-func (v view) policyRules(take func(ruleRow) error) error { return readPolicyRules(v, take) }
+func (v view) eachRule(take func(ruleRow) error) error       { return readRules(v, take) }
+func (v view) eachPolicyRule(take func(ruleRow) error) error { return readPolicyRules(v, take) }
 
 func (v view) stripes() (map[access.Stripe]access.Revision, error) {
 	all := map[access.Stripe]access.Revision{}
@@ -143,7 +143,7 @@ type loader struct {
 }
 
 func (l *loader) load() error {
-	return inTurn(l.frame, l.takeRoles, l.takeUsers, l.takeRules)
+	return inTurn(l.frame, l.roles, l.users, l.rules)
 }
 
 // frame reads everything but users and rules.
@@ -182,7 +182,7 @@ func (l *loader) settings() error {
 }
 
 func (l *loader) catalogue() error {
-	err := l.documents("applications", func(r documentRow) error {
+	err := l.eachDocument("applications", func(r documentRow) error {
 		var d applicationDocument
 		if err := decode("application "+r.Code, r.Body, &d); err != nil {
 			return err
@@ -204,7 +204,7 @@ func (l *loader) catalogue() error {
 }
 
 func (l *loader) scopeTree() error {
-	return l.documents("scopes", func(r documentRow) error {
+	return l.eachDocument("scopes", func(r documentRow) error {
 		var d scopeDocument
 		if err := decode("scope "+r.Code, r.Body, &d); err != nil {
 			return err
@@ -215,15 +215,15 @@ func (l *loader) scopeTree() error {
 	})
 }
 
-func (l *loader) takeRoles() error {
-	return l.roles(func(code string) error {
+func (l *loader) roles() error {
+	return l.eachRole(func(code string) error {
 		l.known[access.Name(access.KindRole, code)] = true
 		return access.ValidCode("role", code)
 	})
 }
 
 func (l *loader) groups() error {
-	return l.documents("user_groups", func(r documentRow) error {
+	return l.eachDocument("user_groups", func(r documentRow) error {
 		var d groupDocument
 		if err := decode("group "+r.Code, r.Body, &d); err != nil {
 			return err
@@ -241,7 +241,7 @@ func (l *loader) groups() error {
 // conditions: the id of a condition is derived from its text, so an edited
 // text shows.
 func (l *loader) conditions() error {
-	return l.documents("conditions", func(r documentRow) error {
+	return l.eachDocument("conditions", func(r documentRow) error {
 		var d conditionDocument
 		if err := decode("condition "+r.Code, r.Body, &d); err != nil {
 			return err
@@ -260,13 +260,13 @@ func same(noun, row, document string) error {
 	return access.Invalid(noun+" "+row, "its document is that of %q", document)
 }
 
-func (l *loader) takeUsers() error {
+func (l *loader) users() error {
 	if l.facts.Fetched {
 		return nil
 	}
 	l.facts.Users = slices.Grow(l.facts.Users, expected(l.tenant.Users))
 	l.bodies = map[string]access.UserFacts{}
-	if err := l.users(l.user); err != nil {
+	if err := l.eachUser(l.user); err != nil {
 		return err
 	}
 	l.bodies = nil
@@ -295,7 +295,7 @@ func (l *loader) user(r userRow) error {
 	return err
 }
 
-func (l *loader) takeRules() error {
+func (l *loader) rules() error {
 	want := l.tenant.Rules
 	if l.facts.Fetched {
 		want -= l.tenant.UserRules
@@ -303,10 +303,10 @@ func (l *loader) takeRules() error {
 	l.facts.Rules = slices.Grow(l.facts.Rules, expected(want))
 	var err error
 	if l.facts.Fetched {
-		err = l.policyRules(l.rule)
+		err = l.eachPolicyRule(l.rule)
 		slices.SortFunc(l.facts.Rules, byPlace)
 	} else {
-		err = l.rules(l.rule)
+		err = l.eachRule(l.rule)
 	}
 	if err != nil {
 		return err

@@ -109,29 +109,53 @@ type edit[R any] struct {
 // diff gives the edits that turn what there is into what is wanted: wanted ones
 // in their order, then what goes, in its order.
 func diff[R record[R]](have, want []R) []edit[R] {
-	stored := make(map[string]R, len(have))
-	for _, h := range have {
-		stored[h.key()] = h
-	}
-	had := make([]int64, len(want))
-	for i, w := range want {
-		if h, ok := stored[w.key()]; ok {
-			had[i] = h.number()
+	from := origins(have, want)
+	had, stays := make([]int64, len(want)), make([]bool, len(have))
+	for i, at := range from {
+		if at >= 0 {
+			had[i], stays[at] = have[at].number(), true
 		}
 	}
 	var edits []edit[R]
 	for i, number := range arrange(had) {
-		w := want[i].at(number)
-		h, ok := stored[w.key()]
-		if !ok || h != w {
-			edits = append(edits, edit[R]{old: h, new: w, hadOld: ok, hasNew: true})
+		e := edit[R]{new: want[i].at(number), hasNew: true}
+		if at := from[i]; at >= 0 {
+			e.old, e.hadOld = have[at], true
 		}
-		delete(stored, w.key())
+		if e.old != e.new {
+			edits = append(edits, e)
+		}
 	}
-	for _, h := range have {
-		if _, gone := stored[h.key()]; gone {
+	for at, h := range have {
+		if !stays[at] {
 			edits = append(edits, edit[R]{old: h, hadOld: true})
 		}
 	}
 	return edits
+}
+
+// origins tells where each wanted thing is among those that there are, or -1.
+// What both begin with, and what both end with, is nearly everything.
+func origins[R record[R]](have, want []R) []int {
+	from := make([]int, len(want))
+	head, tail, least := 0, 0, min(len(have), len(want))
+	same := func(h, w R) bool { return h == w.at(h.number()) || h.key() == w.key() }
+	for ; head < least && same(have[head], want[head]); head++ {
+		from[head] = head
+	}
+	for ; head+tail < least && same(have[len(have)-1-tail], want[len(want)-1-tail]); tail++ {
+		from[len(want)-1-tail] = len(have) - 1 - tail
+	}
+	places := make(map[string]int, len(have)-tail-head)
+	for i, h := range have[head : len(have)-tail] {
+		places[h.key()] = head + i
+	}
+	for i, w := range want[head : len(want)-tail] {
+		at, there := places[w.key()]
+		if !there {
+			at = -1
+		}
+		from[head+i] = at
+	}
+	return from
 }

@@ -63,17 +63,19 @@ func (s *Store) apply(w *write, p *access.Policy) error {
 	if err := replace(w, "casbin_rule", "id", kindRule, have.rules, want.rules); err != nil {
 		return err
 	}
-	return w.readBack()
+	return w.loadable(want)
 }
 
-// readBack makes sure, before anything is committed, that Load will understand
-// what was written: a tenant that cannot be loaded must never come about.
-func (w *write) readBack() error {
+// loadable makes sure, before anything is committed, that Load will understand
+// what there is then: a tenant that cannot be loaded must never come about. What
+// is not written stands there as it is wanted; what is written was read back.
+func (w *write) loadable(want content) error {
 	if len(w.changes) == 0 {
 		return nil
 	}
-	if err := w.view().loader().load(); err != nil {
-		return fmt.Errorf("read back what was written: %w", err)
+	l := loader{source: want, tenant: w.tenant, resident: math.MaxInt64}
+	if err := l.load(); err != nil {
+		return fmt.Errorf("load what would be there: %w", err)
 	}
 	return nil
 }
@@ -90,6 +92,27 @@ type content struct {
 	documents map[string][]documentRow // by table
 	users     []userRow
 	rules     []ruleRow
+}
+
+func (c content) eachDocument(table string, take func(documentRow) error) error {
+	return takeEach(c.documents[table], take)
+}
+
+func (c content) eachRole(take func(string) error) error {
+	return takeEach(c.documents["roles"], func(r documentRow) error { return take(r.Code) })
+}
+
+func (c content) eachUser(take func(userRow) error) error       { return takeEach(c.users, take) }
+func (c content) eachRule(take func(ruleRow) error) error       { return takeEach(c.rules, take) }
+func (c content) eachPolicyRule(take func(ruleRow) error) error { return c.eachRule(take) }
+
+func takeEach[R any](rows []R, take func(R) error) error {
+	for _, r := range rows {
+		if err := take(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // have reads what is stored, without judging it: what somebody has spoilt by
@@ -191,6 +214,11 @@ func (w *write) want(p *access.Policy) (content, error) {
 	if c.users, err = w.userRows(p, &f); err != nil {
 		return c, err
 	}
+	if p.Model != "" { // else the policy's check has looked
+		if err := once(p.Rules); err != nil {
+			return c, err
+		}
+	}
 	c.rules, err = w.ruleRows(f.Rules, len(f.Rules)-len(p.Rules))
 	return c, err
 }
@@ -234,13 +262,7 @@ func (w *write) keepCreated(have, want []userRow) {
 // already, those who have none last. The order of different users' rules means
 // nothing, and what Edit has appended must not count as a difference.
 func usersAsStored(have, want []ruleRow) {
-	first := map[string]int64{}
-	for _, row := range have {
-		if _, seen := first[row.V0]; !seen && row.users() && !row.Plain {
-			first[row.V0] = row.ID
-		}
-	}
-	own := func(row ruleRow) bool { return row.users() && !row.Plain }
+	own := func(row ruleRow) bool { return !row.Plain && row.users() }
 	from := slices.IndexFunc(want, own)
 	if from < 0 {
 		return
@@ -249,13 +271,22 @@ func usersAsStored(have, want []ruleRow) {
 	for to < len(want) && own(want[to]) {
 		to++
 	}
-	at := func(row ruleRow) int64 {
-		if id, ok := first[row.V0]; ok {
-			return id
+	first := map[string]int64{}
+	for _, row := range have {
+		if _, seen := first[row.V0]; !seen && own(row) {
+			first[row.V0] = row.ID
 		}
-		return math.MaxInt64
 	}
-	slices.SortStableFunc(want[from:to], func(a, b ruleRow) int { return cmp.Compare(at(a), at(b)) })
+	at := func(row ruleRow) int64 { return cmp.Or(first[row.V0], math.MaxInt64) }
+	byUser := func(a, b ruleRow) int {
+		if a.V0 == b.V0 {
+			return 0
+		}
+		return cmp.Compare(at(a), at(b))
+	}
+	if users := want[from:to]; !slices.IsSortedFunc(users, byUser) { // sorting moves large rows
+		slices.SortStableFunc(users, byUser)
+	}
 }
 
 // conditionsAsStored does the same for conditions, whose order means nothing either.
@@ -300,25 +331,34 @@ func (w *write) userRows(p *access.Policy, f *access.Facts) ([]userRow, error) {
 	return rows, nil
 }
 
-// ruleRows makes rows of rules, those from plain on being plain lines.
+// ruleRows makes rows of rules, those from plain on being plain lines. Those
+// that have ended are left out.
 func (w *write) ruleRows(rules []access.Rule, plain int) ([]ruleRow, error) {
-	var rows []ruleRow
-	lines := map[string]bool{}
+	rows := make([]ruleRow, 0, len(rules))
 	for i, r := range rules {
 		row, err := ruleRowOf(w.tenant.ID, r, w.now)
 		if err != nil {
 			return nil, err
 		}
 		row.Plain = i >= plain
-		if lines[row.key()] {
-			return nil, access.Invalid("rules", "the rule %q is there twice", r.String())
-		}
-		lines[row.key()] = true
 		if r.Validity.Until.IsZero() || r.Validity.Until.After(w.now) {
 			rows = append(rows, row)
 		}
 	}
 	return rows, nil
+}
+
+// once refuses two rules that are the same line.
+func once(rules []access.Rule) error {
+	lines := make(map[string]bool, len(rules))
+	for _, r := range rules {
+		line := r.Type + "\x00" + strings.Join(r.Values, "\x00")
+		if lines[line] {
+			return access.Invalid("rules", "the rule %q is there twice", r.String())
+		}
+		lines[line] = true
+	}
+	return nil
 }
 
 // settings writes what is kept in the tenant's own row.

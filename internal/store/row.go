@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"gorm.io/gorm"
@@ -57,7 +58,36 @@ func replace[R stored[R]](w *write, table, column, kind string, have, want []R) 
 	if err := remove(w, table, column, gone); err != nil {
 		return err
 	}
-	return insert(w, table, added)
+	if err := insert(w, table, added); err != nil {
+		return err
+	}
+	return readBack(w, table, column, added)
+}
+
+// readBack makes sure that these rows are what was written. What a database
+// makes of a row must not be found out when it is loaded.
+func readBack[R stored[R]](w *write, table, column string, rows []R) error {
+	for chunk := range slices.Chunk(rows, w.chunk) {
+		wanted := make(map[any]R, len(chunk))
+		for _, r := range chunk {
+			wanted[r.handle()] = r
+		}
+		var there []R
+		err := w.tx.Table(table).Where("tenant_id = ? AND "+column+" IN ?", w.tenant.ID, slices.Collect(maps.Keys(wanted))).Find(&there).Error
+		if err != nil {
+			return fmt.Errorf("read back from %s: %w", table, err)
+		}
+		for _, r := range there {
+			if r != wanted[r.handle()] {
+				return fmt.Errorf("%s %q was written to %s in one way and is there in another", column, fmt.Sprint(r.handle()), table)
+			}
+			delete(wanted, r.handle())
+		}
+		for handle := range wanted {
+			return fmt.Errorf("%s %q was written to %s and is not there", column, fmt.Sprint(handle), table)
+		}
+	}
+	return nil
 }
 
 // remove deletes exactly these rows of the tenant, or fails.

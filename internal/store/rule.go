@@ -32,7 +32,6 @@ const ruleColumns = "id, ptype, v0, v1, v2, v3, v4, v5, valid_from, valid_until,
 func (r ruleRow) key() string {
 	return r.Ptype + "\x00" + r.V0 + "\x00" + r.V1 + "\x00" + r.V2 + "\x00" + r.V3 + "\x00" + r.V4 + "\x00" + r.V5
 }
-func (r ruleRow) is(o ruleRow) bool       { return r.Ptype == o.Ptype && r.fields() == o.fields() }
 func (r ruleRow) number() int64           { return r.ID }
 func (r ruleRow) at(number int64) ruleRow { r.ID = number; return r }
 func (r ruleRow) fields() [access.MaxRuleValues]string {
