@@ -22,8 +22,9 @@ func (p *Policy) Check() Problems {
 	c.users()
 	if p.Model == "" {
 		c.plainRules()
-		c.graph()
-		c.duplicates()
+		rules, _ := p.lines()
+		c.graph(rules)
+		c.duplicates(rules)
 	} else if len(p.Catalogue)+len(p.Roles)+len(p.Groups) > 0 {
 		c.add(p.Origin, "model-foreign", "a policy with a Casbin model of its own is decided by its plain lines alone; "+
 			"it cannot have applications, roles or groups")

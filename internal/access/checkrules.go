@@ -84,11 +84,10 @@ func (c *checker) plainName(at Origin, name string) (Kind, bool) {
 
 // graph refuses circles and chains of links that are too long. Groups and roles
 // must leave one link for their members.
-func (c *checker) graph() {
-	rules, _ := c.p.lines()
-	next := map[string][]Rule{}
-	for _, r := range rules {
-		if r.Type == "g" && len(r.Values) == 3 {
+func (c *checker) graph(rules []Rule) {
+	next := map[string][]*Rule{}
+	for i := range rules {
+		if r := &rules[i]; r.Type == "g" && len(r.Values) == 3 {
 			next[r.Values[0]] = append(next[r.Values[0]], r)
 		}
 	}
@@ -113,7 +112,7 @@ func (c *checker) graph() {
 }
 
 type walker struct {
-	next   map[string][]Rule
+	next   map[string][]*Rule
 	depth  map[string]int // links to the farthest name above
 	onPath map[string]bool
 	circle string
@@ -160,19 +159,18 @@ func (w *walker) longest(name string) string {
 
 // duplicates refuses two rules that are the same line: Casbin would keep one
 // of them, and removing either would remove both.
-func (c *checker) duplicates() {
-	rules, _ := c.p.lines()
-	first := map[string]Origin{}
-	for _, r := range rules {
+func (c *checker) duplicates(rules []Rule) {
+	first := make(map[string]int, len(rules))
+	for i, r := range rules {
 		line := r.String()
 		if at, twice := first[line]; twice {
 			problem := c.add(r.Origin, "duplicate", "the rule %q is there twice", line)
-			if place := at.String(); place != "" {
+			if place := rules[at].Origin.String(); place != "" {
 				problem.Hint = fmt.Sprintf("first at %s", place)
 			}
 			continue
 		}
-		first[line] = r.Origin
+		first[line] = i
 	}
 }
 

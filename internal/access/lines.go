@@ -17,7 +17,7 @@ func (p *Policy) lines() ([]Rule, []Condition) {
 			w.cascades[s.Path] = s.Cascade
 		}
 	}
-	w.rules = append(w.rules, Sentinel())
+	w.rules = append(make([]Rule, 0, p.size()), Sentinel())
 	for _, r := range p.Roles {
 		w.links(Name(KindRole, r.Code), KindRole, r.Roles, nil)
 		w.grants(Name(KindRole, r.Code), r.Grants, nil)
@@ -39,6 +39,22 @@ func (p *Policy) lines() ([]Rule, []Condition) {
 	}
 	w.rules = append(w.rules, p.Rules...)
 	return w.rules, w.conditions
+}
+
+// size is about how many rules the policy will be: a line for each link and
+// grant.
+func (p *Policy) size() int {
+	n := 1 + len(p.Rules)
+	for _, r := range p.Roles {
+		n += len(r.Roles) + len(r.Grants)
+	}
+	for _, g := range p.Groups {
+		n += 1 + len(g.Roles) + len(g.Grants)
+	}
+	for _, u := range p.Users {
+		n += len(u.Groups) + len(u.Roles) + len(u.Grants)
+	}
+	return n
 }
 
 type lineWriter struct {
