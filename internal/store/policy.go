@@ -129,6 +129,7 @@ func (w *write) have() (content, error) {
 			return c, err
 		}
 	}
+	c.users = make([]userRow, 0, expected(w.tenant.Users))
 	err := readUsers(w.ctx, q, tenant, "position", func(r userRow) error {
 		c.users = append(c.users, r)
 		return nil
@@ -136,6 +137,7 @@ func (w *write) have() (content, error) {
 	if err != nil {
 		return c, err
 	}
+	c.rules = make([]ruleRow, 0, expected(w.tenant.Rules))
 	err = readRules(w.view(), func(r ruleRow) error {
 		c.rules = append(c.rules, r)
 		return nil
@@ -315,7 +317,7 @@ func (d *documents) add(table, code string, document any) {
 }
 
 func (w *write) userRows(p *access.Policy, f *access.Facts) ([]userRow, error) {
-	var rows []userRow
+	rows := make([]userRow, 0, len(p.Users))
 	owner := map[string]string{} // by login
 	for i, u := range p.Users {
 		row, err := userRowOf(w.tenant.ID, u, f.Users[i].Status)

@@ -151,8 +151,11 @@ func ruleType(s string) bool {
 	if s == "" || len(s) > 3 || (s[0] != 'p' && s[0] != 'g') {
 		return false
 	}
+	if len(s) == 1 {
+		return true
+	}
 	n, err := strconv.Atoi(s[1:])
-	return s[1:] == "" || (err == nil && n >= 2 && strconv.Itoa(n) == s[1:])
+	return err == nil && n >= 2 && strconv.Itoa(n) == s[1:]
 }
 
 // rule gives the rule of a row as it was written, with the values of the row.
