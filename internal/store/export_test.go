@@ -126,7 +126,7 @@ func (s *Store) Seed(ctx context.Context, p *access.Policy) error {
 		}
 		tx.Exec("DELETE FROM casbin_rule WHERE tenant_id = ?", tenant.ID)
 		err = seed(w, "users", c.users, "tenant_id, "+userColumns, func(r userRow) []any {
-			return []any{r.TenantID, r.ID, r.Position, r.Email, r.Login, r.Name, r.Status, r.Body, r.ExternalID, r.CreatedAt}
+			return []any{r.TenantID, r.ID, r.Position, r.Email, r.Login, r.Name, r.Status, r.Body, r.ExternalID, r.CreatedAt, r.MailKey, r.NameKey, r.Seats, r.Search}
 		})
 		if err != nil {
 			return err
@@ -157,4 +157,43 @@ func seed[R record[R]](w *write, table string, rows []R, columns string, values 
 		}
 	}
 	return nil
+}
+
+// Plan tells by which indexes the statements of a list find their rows.
+func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (plan []string, err error) {
+	err = s.snapshot(ctx, tenant, func(v view) error {
+		l, err := v.userList(q, s.driver == SQLite)
+		if err != nil {
+			return err
+		}
+		start, err := l.start()
+		if err != nil {
+			return err
+		}
+		query, args := l.statement(start)
+		explain := "EXPLAIN "
+		if s.driver == SQLite {
+			explain += "QUERY PLAN "
+		}
+		return each(ctx, v.tx, explain+query, args, func(rows *sql.Rows) error {
+			columns, err := rows.Columns()
+			if err != nil {
+				return err
+			}
+			values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+			for i := range values {
+				into[i] = &values[i]
+			}
+			if err := rows.Scan(into...); err != nil {
+				return err
+			}
+			line := ""
+			for i, c := range columns {
+				line += c + "=" + values[i].String + " "
+			}
+			plan = append(plan, line)
+			return nil
+		})
+	})
+	return plan, err
 }

@@ -52,6 +52,9 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.Check(ctx); err != nil {
 		return err
 	}
+	if err := s.fillKeys(ctx); err != nil {
+		return fault("migrate", err)
+	}
 	return s.ensureDefault(ctx)
 }
 

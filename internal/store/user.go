@@ -29,6 +29,9 @@ type userRow struct {
 
 	ExternalID string
 	CreatedAt  int64 // microseconds; 0: not known
+
+	// What lists are sorted and searched by, see list.go.
+	MailKey, NameKey, Seats, Search string
 }
 
 // TableName is asked by gorm.
@@ -99,8 +102,12 @@ func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, 
 	if status == access.UserDeleted {
 		row.Login = login{} // somebody else may have the e-mail now
 	}
+	row.fillKeys(u.Licences)
 	if err == nil && u.ExternalID != "" {
 		err = access.ValidName("external_id", u.ExternalID)
+	}
+	if err == nil && len(row.Seats) > maxSeats {
+		err = access.Invalid("licences", "the codes of the licences of user %q are longer than %d bytes together", u.ID, maxSeats)
 	}
 	return row, err
 }
@@ -152,11 +159,12 @@ func readUsers(ctx context.Context, q gorm.ConnPool, tenant int64, order string,
 	})
 }
 
-const userColumns = "id, position, email, login, name, status, body, external_id, created_at"
+const userColumns = "id, position, email, login, name, status, body, external_id, created_at, mail_key, name_key, seats, search"
 
 func scanUser(tenant int64, rows *sql.Rows) (userRow, error) {
 	r := userRow{TenantID: tenant}
-	err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body, &r.ExternalID, &r.CreatedAt)
+	err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body, &r.ExternalID, &r.CreatedAt,
+		&r.MailKey, &r.NameKey, &r.Seats, &r.Search)
 	return r, err
 }
 

@@ -1,0 +1,378 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// maxSeats is how long the codes of a user's licences may be together, in
+// bytes: what an index of InnoDB can hold.
+const maxSeats = 700
+
+// fillKeys derives from a row what lists are sorted and searched by.
+func (r *userRow) fillKeys(licences []string) {
+	r.MailKey, r.NameKey, r.Seats = loginOf(r.Email).String, loginOf(r.Name).String, ""
+	if len(licences) > 0 {
+		r.Seats = "," + strings.Join(licences, ",") + ","
+	}
+	r.Search = r.MailKey + "\n" + r.NameKey + "\n" + loginOf(r.ID).String
+}
+
+// fillKeys fills in what users who are older than the columns lack.
+func (s *Store) fillKeys(ctx context.Context) error {
+	for {
+		var rows []userRow
+		if err := s.db.WithContext(ctx).Where("search = ''").Limit(chunkRowsSQLite).Find(&rows).Error; err != nil || len(rows) == 0 {
+			return err
+		}
+		err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			for _, r := range rows {
+				u, err := r.user()
+				if err != nil {
+					return err
+				}
+				r.fillKeys(u.Licences)
+				err = tx.Exec("UPDATE users SET mail_key = ?, name_key = ?, seats = ?, search = ? WHERE tenant_id = ? AND id = ?",
+					r.MailKey, r.NameKey, r.Seats, r.Search, r.TenantID, r.ID).Error
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// FindUsers gives one page of a list of accounts.
+//
+// Where one of the filters alone leaves few accounts, those are taken and
+// sorted. Else most accounts pass, and the list is walked in its order until
+// the page is full. Neither reads all accounts, however many there are, but for
+// a text that hardly anybody has: that is looked for in one narrow index.
+func (s *Store) FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error) {
+	var found access.FoundUsers
+	err := s.snapshot(ctx, tenant, func(v view) error {
+		l, err := v.userList(q, s.driver == SQLite)
+		if err == nil {
+			found, err = l.page()
+		}
+		return err
+	})
+	return found, fault("list users", err)
+}
+
+// few is how many accounts are sorted rather than walked.
+const few = 2000
+
+// userList is a search on its way to SQL. All texts in it are ours; what the
+// user wrote is among the arguments.
+type userList struct {
+	view
+	q       access.UserSearch
+	sqlite  bool
+	filters []userFilter
+}
+
+// userFilter is one condition of a list, in two forms.
+type userFilter struct {
+	ids   string // selects the ids of all accounts that pass; empty: those are many
+	args  []any
+	where string // tells of one account u whether it passes
+	with  []any
+}
+
+// sorts is the closed map of the columns that lists are sorted by.
+var sorts = map[access.UserSort]struct{ column, index string }{
+	access.SortCreated: {"created_at", "users_created"},
+	access.SortName:    {"name_key", "users_name"},
+	access.SortEmail:   {"mail_key", "users_mail"},
+	access.SortID:      {"id", "PRIMARY"},
+}
+
+func (v view) userList(q access.UserSearch, sqlite bool) (*userList, error) {
+	if q.Sort == "" {
+		q.Sort = access.SortCreated
+	}
+	if _, known := sorts[q.Sort]; !known {
+		return nil, access.Invalid("sort", "%q is none of created_at, name, email, id", string(q.Sort))
+	}
+	l := &userList{view: v, q: q, sqlite: sqlite}
+	l.columns()
+	l.links()
+	if err := l.superuser(); err != nil {
+		return nil, err
+	}
+	if q.Text != "" { // last: it is the only one that may cost something
+		l.column("INSTR(search, ?) > 0", loginOf(q.Text).String)
+		l.byIndex(&l.filters[len(l.filters)-1], "users_search")
+	}
+	return l, nil
+}
+
+// column adds a filter of the table itself.
+func (l *userList) column(where string, with ...any) {
+	l.filters = append(l.filters, userFilter{
+		ids: "SELECT id FROM users WHERE tenant_id = ? AND " + where, args: append([]any{l.tenant.ID}, with...), where: where, with: with,
+	})
+}
+
+// byIndex makes a filter read one index, where databases may think that another
+// is as good: they do not know that it is narrow.
+func (l *userList) byIndex(f *userFilter, index string) {
+	hint := " FORCE INDEX (" + index + ")"
+	if l.sqlite {
+		hint = " INDEXED BY " + index
+	}
+	f.ids = strings.Replace(f.ids, "FROM users", "FROM users"+hint, 1)
+}
+
+func (l *userList) columns() {
+	q := l.q
+	if q.Email != "" {
+		l.column("mail_key = ?", loginOf(q.Email).String)
+	}
+	if q.ExternalID != "" {
+		l.column("external_id = ?", q.ExternalID)
+	}
+	if q.Licence != "" {
+		l.column("seats > '' AND INSTR(seats, ?) > 0", ","+q.Licence+",")
+	}
+	if len(q.Statuses) > 0 {
+		var with []any
+		for _, s := range q.Statuses {
+			with = append(with, string(s))
+		}
+		l.column("status IN ("+marks(len(with))+")", with...)
+	} else {
+		l.filters = append(l.filters, userFilter{where: "status <> ?", with: []any{string(access.UserDeleted)}})
+	}
+	if !q.CreatedFrom.IsZero() {
+		l.column("created_at >= ?", q.CreatedFrom.UnixMicro())
+	}
+	if !q.CreatedUntil.IsZero() {
+		l.column("created_at < ?", q.CreatedUntil.UnixMicro())
+	}
+}
+
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+func (l *userList) links() {
+	if l.q.Group != "" {
+		l.linked(false, access.Name(access.KindGroup, l.q.Group))
+	}
+	if l.q.Role != "" {
+		l.linked(false, access.Name(access.KindRole, l.q.Role))
+	}
+}
+
+// linked adds a filter for those who are linked to one of several names, or not.
+func (l *userList) linked(not bool, names ...string) {
+	var with []any
+	for _, name := range names {
+		with = append(with, name)
+	}
+	own := " FROM casbin_rule WHERE tenant_id = ? AND ptype = 'g' AND v1 IN (" + marks(len(names)) + ") AND v0 "
+	with = append([]any{l.tenant.ID}, with...)
+	f := userFilter{where: "EXISTS (SELECT 1" + own + "= " + l.holder() + ")", with: with}
+	if not {
+		f.where = "NOT " + f.where
+	} else {
+		f.ids, f.args = "SELECT DISTINCT SUBSTR(v0, 3) AS id"+own+"> 'u:' AND v0 < 'u;'", with
+	}
+	l.filters = append(l.filters, f)
+}
+
+func (l *userList) holder() string {
+	if l.sqlite {
+		return "'u:' || users.id"
+	}
+	return "CONCAT('u:', users.id)"
+}
+
+// superuser adds the filter for those who hold the reserved role everywhere,
+// themselves or by what they are linked to.
+func (l *userList) superuser() error {
+	if l.q.Superuser == nil {
+		return nil
+	}
+	names := []string{access.SuperuserRole}
+	for seen := 0; seen < len(names); {
+		next := names[seen:]
+		seen = len(names)
+		if err := l.bearers(next, &names); err != nil {
+			return err
+		}
+	}
+	l.linked(!*l.q.Superuser, names...)
+	return nil
+}
+
+// bearers adds the groups and roles that are linked everywhere to one of some names.
+func (l *userList) bearers(of []string, names *[]string) error {
+	query := "SELECT DISTINCT v0 FROM casbin_rule WHERE tenant_id = ? AND ptype = 'g' AND v1 IN (" + marks(len(of)) +
+		") AND v2 = '*' AND pending = 0 AND (v0 < 'u:' OR v0 >= 'u;')"
+	args := []any{l.tenant.ID}
+	for _, name := range of {
+		args = append(args, name)
+	}
+	return each(l.ctx, l.tx, query, args, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		if err == nil && !slices.Contains(*names, name) {
+			*names = append(*names, name)
+		}
+		return err
+	})
+}
+
+// page reads the page.
+func (l *userList) page() (access.FoundUsers, error) {
+	found := access.FoundUsers{Revision: l.tenant.Revision, Total: -1}
+	start, err := l.start()
+	if err != nil {
+		return found, err
+	}
+	if found.Total, err = l.total(start); err != nil {
+		return found, err
+	}
+	query, args := l.statement(start)
+	err = each(l.ctx, l.tx, query, args, func(rows *sql.Rows) error {
+		row, err := scanUser(l.tenant.ID, rows)
+		if err != nil || len(found.Users) == l.q.Most {
+			found.More = found.More || err == nil
+			return err
+		}
+		u, err := row.user()
+		found.Users, found.Places = append(found.Users, u), append(found.Places, l.place(row))
+		return err
+	})
+	return found, err
+}
+
+// statement reads the accounts of the page, and one more.
+func (l *userList) statement(start int) (string, []any) {
+	from, args := l.from(start)
+	if after, with := l.after(); after != "" {
+		from, args = from+" AND "+after, append(args, with...)
+	}
+	return "SELECT " + userColumns + from + l.order() + " LIMIT ?", append(args, l.q.Most+1)
+}
+
+// start gives the place of a filter that leaves few accounts, or -1.
+func (l *userList) start() (int, error) {
+	for i, f := range l.filters {
+		if f.ids == "" {
+			continue
+		}
+		n := 0
+		query := "SELECT COUNT(*) FROM (" + f.ids + " LIMIT ?) AS chosen"
+		if err := l.tx.QueryRowContext(l.ctx, query, append(slices.Clone(f.args), few+1)...).Scan(&n); err != nil {
+			return -1, err
+		}
+		if n <= few {
+			return i, nil
+		}
+	}
+	return -1, nil
+}
+
+// from gives what a list is read from, with every condition but the place.
+func (l *userList) from(start int) (string, []any) {
+	var args []any
+	text := " FROM users"
+	switch index := sorts[l.q.Sort].index; {
+	case start >= 0:
+		text = " FROM users JOIN (" + l.filters[start].ids + ") AS chosen USING (id)"
+		args = append(args, l.filters[start].args...)
+	case !l.sqlite:
+		text += " FORCE INDEX (" + index + ")"
+	case l.q.Sort != access.SortID: // SQLite has no name for the primary key, and uses it
+		text += " INDEXED BY " + index
+	}
+	text += " WHERE users.tenant_id = ?"
+	args = append(args, l.tenant.ID)
+	for i, f := range l.filters {
+		if i != start {
+			text += " AND " + f.where
+			args = append(args, f.with...)
+		}
+	}
+	return text, args
+}
+
+// total counts where that is cheap.
+func (l *userList) total(start int) (int, error) {
+	from, args := l.from(start)
+	n, query := 0, "SELECT COUNT(*)"+from
+	if start < 0 {
+		if len(l.filters) > 1 || len(l.q.Statuses) > 0 {
+			return -1, nil
+		}
+		query, args = "SELECT COUNT(*) FROM users WHERE tenant_id = ? AND status = ?", []any{l.tenant.ID, string(access.UserDeleted)}
+	}
+	if err := l.tx.QueryRowContext(l.ctx, query, args...).Scan(&n); err != nil {
+		return -1, err
+	}
+	if start < 0 { // all but the deleted ones
+		return int(l.tenant.Users) - n, nil
+	}
+	return n, nil
+}
+
+// after leaves out what stands before the page.
+func (l *userList) after() (string, []any) {
+	column, beyond := sorts[l.q.Sort].column, " > ?"
+	if l.q.Descending {
+		beyond = " < ?"
+	}
+	at := l.q.After
+	switch {
+	case at == access.UserPlace{}:
+		return "", nil
+	case l.q.Sort == access.SortID:
+		return "users.id" + beyond, []any{at.ID}
+	}
+	var key any = at.Key
+	if l.q.Sort == access.SortCreated {
+		key, _ = strconv.ParseInt(at.Key, 10, 64)
+	}
+	// The first condition is implied by the second; it is the one that finds the
+	// place in the index.
+	return fmt.Sprintf("%[1]s%[2]s AND (%[1]s%[3]s OR users.id%[3]s)", column, strings.Replace(beyond, " ?", "= ?", 1), beyond), []any{key, key, at.ID}
+}
+
+func (l *userList) order() string {
+	way := ""
+	if l.q.Descending {
+		way = " DESC"
+	}
+	if l.q.Sort == access.SortID {
+		return " ORDER BY users.id" + way
+	}
+	return " ORDER BY " + sorts[l.q.Sort].column + way + ", users.id" + way
+}
+
+func (l *userList) place(r userRow) access.UserPlace {
+	at := access.UserPlace{ID: r.ID}
+	switch l.q.Sort {
+	case access.SortCreated:
+		at.Key = strconv.FormatInt(r.CreatedAt, 10)
+	case access.SortName:
+		at.Key = r.NameKey
+	case access.SortEmail:
+		at.Key = r.MailKey
+	case access.SortID:
+	}
+	return at
+}

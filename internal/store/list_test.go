@@ -1,0 +1,240 @@
+package store_test
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
+	"github.com/bailiwick/bailiwick/internal/store"
+)
+
+// staffed is a policy of so many users in so many groups.
+func staffed(users, groups int) *access.Policy {
+	p := &access.Policy{
+		Tenant: access.DefaultTenant, Licences: []access.Licence{{Feature: "chats"}, {Feature: "cha"}},
+		Roles: []access.Role{
+			{Code: "boss", Roles: []access.Link{{To: access.SuperuserRole}}},
+			{Code: "clerk"},
+		},
+		Groups: []access.Group{{Code: "chiefs", Roles: []access.Link{{To: "boss"}}}, {Code: "heads", Base: "chiefs"}},
+	}
+	for i := range groups {
+		p.Groups = append(p.Groups, access.Group{Code: fmt.Sprintf("group-%d", i)})
+	}
+	statuses := []access.UserStatus{access.UserDisabled, access.UserInvited, access.UserDeleted, access.UserLocked}
+	for i := range users {
+		u := access.User{
+			ID: fmt.Sprintf("u%d", i), Email: fmt.Sprintf("Person%d@Example.com", i), Name: fmt.Sprintf("%s %d", []string{"Else", "Nelson", "ÉLAN", "Émile"}[i%4], i),
+			Groups: []access.Link{{To: fmt.Sprintf("group-%d", i%groups)}},
+		}
+		if i%40 == 7 {
+			u.Status = statuses[i/40%4]
+			if u.Status == access.UserDeleted {
+				u.DeletedAt = time.Unix(1e9, 0)
+			}
+		}
+		switch i % 100 {
+		case 3:
+			u.Licences = []string{"chats"}
+		case 4:
+			u.Roles = []access.Link{{To: "clerk"}}
+		case 5:
+			u.ExternalID = fmt.Sprintf("x%d", i)
+		case 6:
+			u.Groups = append(u.Groups, access.Link{To: "heads"})
+		}
+		p.Users = append(p.Users, u)
+	}
+	return p
+}
+
+// TestFindUsers (Req 31, 32, 112): every list, read page by page, is what one
+// gets by looking at all accounts.
+func TestFindUsers(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			s, p := accesstest.OpenStore(t, open(t)), staffed(400, 7)
+			if _, err := s.Apply(t.Context(), p, any1); err != nil {
+				t.Fatal(err)
+			}
+			r := rand.New(rand.NewPCG(5, 5)) //nolint:gosec // chance for a test, that can be repeated
+			for range 300 {
+				q := randomList(r)
+				if got, want := listed(t, s, q), naive(p, q); !slices.Equal(got, want) {
+					t.Fatalf("%+v:\ngot  %v\nwant %v", q, got, want)
+				}
+			}
+		})
+	}
+}
+
+func randomList(r *rand.Rand) access.UserSearch {
+	q := access.UserSearch{
+		Sort: []access.UserSort{"", access.SortID, access.SortName, access.SortEmail}[r.IntN(4)], Descending: r.IntN(2) == 0, Most: 1 + r.IntN(60),
+	}
+	yes := r.IntN(2) == 0
+	for range 1 + r.IntN(2) {
+		switch r.IntN(9) {
+		case 0:
+			q.Text = []string{"els", "NELS", "élan", "u1", "@example", "nobody", "son 1", "%", "_"}[r.IntN(9)]
+		case 1:
+			q.Email = "person17@EXAMPLE.com"
+		case 2:
+			q.ExternalID = "x105"
+		case 3:
+			q.Statuses = [][]access.UserStatus{{access.UserActive}, {access.UserDeleted}, {access.UserInvited, access.UserDisabled}}[r.IntN(3)]
+		case 4:
+			q.Group = []string{"group-3", "heads", "none"}[r.IntN(3)]
+		case 5:
+			q.Role = "clerk"
+		case 6:
+			q.Licence = []string{"chats", "cha"}[r.IntN(2)]
+		case 7:
+			q.Superuser = &yes
+		}
+	}
+	return q
+}
+
+func listed(t *testing.T, s *store.Store, q access.UserSearch) (ids []string) {
+	t.Helper()
+	for {
+		found, err := s.FindUsers(t.Context(), access.DefaultTenant, q)
+		if err != nil {
+			t.Fatalf("%+v: %v", q, err)
+		}
+		for _, u := range found.Users {
+			ids = append(ids, u.ID)
+		}
+		if len(found.Users) > q.Most || found.More && len(found.Users) < q.Most {
+			t.Fatalf("%+v: %d of %d on the page, more: %t", q, len(found.Users), q.Most, found.More)
+		}
+		if !found.More {
+			if found.Total >= 0 && found.Total != len(ids) {
+				t.Fatalf("%+v: the total is %d, and %d were listed", q, found.Total, len(ids))
+			}
+			return ids
+		}
+		q.After = found.Places[len(found.Places)-1]
+	}
+}
+
+// naive looks at every account.
+func naive(p *access.Policy, q access.UserSearch) (ids []string) {
+	var all []access.User
+	linked := func(links []access.Link, to string) bool {
+		return slices.ContainsFunc(links, func(l access.Link) bool { return l.To == to })
+	}
+	for _, u := range p.Users {
+		status := cmp.Or(u.Status, access.UserActive)
+		switch {
+		case len(q.Statuses) == 0 && status == access.UserDeleted, len(q.Statuses) > 0 && !slices.Contains(q.Statuses, status):
+		case q.Text != "" && !strings.Contains(strings.ToLower(u.Email+"\n"+u.Name+"\n"+u.ID), strings.ToLower(q.Text)):
+		case q.Email != "" && !strings.EqualFold(q.Email, u.Email):
+		case q.ExternalID != "" && q.ExternalID != u.ExternalID:
+		case q.Group != "" && (status == access.UserDeleted || !linked(u.Groups, q.Group)):
+		case q.Role != "" && (status == access.UserDeleted || !linked(u.Roles, q.Role)):
+		case q.Licence != "" && !slices.Contains(u.Licences, q.Licence):
+		case q.Superuser != nil && *q.Superuser != (status != access.UserDeleted && linked(u.Groups, "heads")):
+		default:
+			all = append(all, u)
+		}
+	}
+	key := map[access.UserSort]func(access.User) string{
+		access.SortName: func(u access.User) string { return strings.ToUpper(u.Name) }, access.SortEmail: func(u access.User) string { return strings.ToUpper(u.Email) },
+	}[q.Sort]
+	slices.SortFunc(all, func(a, b access.User) int {
+		c := strings.Compare(a.ID, b.ID)
+		if key != nil {
+			c = cmp.Or(strings.Compare(key(a), key(b)), c)
+		}
+		if q.Descending {
+			return -c
+		}
+		return c
+	})
+	for _, u := range all {
+		ids = append(ids, u.ID)
+	}
+	return ids
+}
+
+// lists are what people look for, and the index that must find it.
+var lists = map[string]struct {
+	q     access.UserSearch
+	index string
+}{
+	"newest first":         {access.UserSearch{Descending: true}, "users_created"},
+	"by name":              {access.UserSearch{Sort: access.SortName}, "users_name"},
+	"by name, far behind":  {access.UserSearch{Sort: access.SortName, After: access.UserPlace{Key: "NELSON 5", ID: "u5"}}, "users_name"},
+	"by e-mail":            {access.UserSearch{Sort: access.SortEmail}, "users_mail"},
+	"one e-mail":           {access.UserSearch{Email: "person77@example.com"}, "users_mail"},
+	"a group":              {access.UserSearch{Group: "group-3", Sort: access.SortName}, "casbin_rule_held"},
+	"a text of a few":      {access.UserSearch{Text: "n 7777"}, "users_search"},
+	"a text of many":       {access.UserSearch{Text: "els", Sort: access.SortName}, "users_name"},
+	"a text of nobody":     {access.UserSearch{Text: "zzz"}, "users_search"},
+	"the disabled":         {access.UserSearch{Statuses: []access.UserStatus{access.UserDisabled}, Sort: access.SortName}, "users_status"},
+	"the active":           {access.UserSearch{Statuses: []access.UserStatus{access.UserActive}, Sort: access.SortName}, "users_name"},
+	"holders of a licence": {access.UserSearch{Licence: "chats"}, "users_seats"},
+	"superusers":           {access.UserSearch{Superuser: new(true)}, "casbin_rule_held"},
+	"all but superusers":   {access.UserSearch{Superuser: new(false), Text: "els"}, "users_created"},
+}
+
+// TestFindUsers_indexes: no list reads the table of users from end to end.
+func TestFindUsers_indexes(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			s := crowd(t, open, 20_000, 100)
+			for what, list := range lists {
+				list.q.Most = 50
+				plan, err := s.Plan(t.Context(), access.DefaultTenant, list.q)
+				if err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				if text := strings.Join(plan, "\n"); !strings.Contains(text, list.index) || strings.Contains(text, "SCAN users") || strings.Contains(text, "type=ALL possible_keys=PRIMARY") {
+					t.Errorf("%s does not use %s:\n%s", what, list.index, text)
+				}
+			}
+		})
+	}
+}
+
+// crowd opens a store with so many users.
+func crowd(t testing.TB, open func(testing.TB) store.Options, users, groups int) *store.Store {
+	t.Helper()
+	s, p := accesstest.OpenStore(t, open(t)), staffed(users, groups)
+	if err := s.Seed(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// BenchmarkFindUsers reads first pages of 50 at 100,000 users and 1,000 groups.
+func BenchmarkFindUsers(b *testing.B) {
+	for name, open := range databases {
+		b.Run(name, func(b *testing.B) {
+			s := crowd(b, open, 100_000, 1000)
+			for what, list := range lists {
+				b.Run(strings.ReplaceAll(what, " ", "-"), func(b *testing.B) {
+					list.q.Most = 50
+					var took []time.Duration
+					for b.Loop() {
+						began := time.Now()
+						if _, err := s.FindUsers(b.Context(), access.DefaultTenant, list.q); err != nil {
+							b.Fatal(err)
+						}
+						took = append(took, time.Since(began))
+					}
+					slices.Sort(took)
+					b.ReportMetric(float64(took[len(took)*95/100].Microseconds()), "p95-µs")
+				})
+			}
+		})
+	}
+}
