@@ -19,6 +19,12 @@ type Reading interface {
 	Holders(kind Kind, code, after string, most int) ([]string, error)
 	// CountHolders counts them, by code. What nobody holds is left out.
 	CountHolders(kind Kind, codes []string) (map[string]int, error)
+	// EachUser visits every account in the order of ids, deleted ones too. Nothing
+	// else of the reading can be asked for meanwhile, but Policy.
+	EachUser(visit func(User) error) error
+	// CountSeats counts the accounts that hold a seat, by feature. Deleted ones
+	// hold none.
+	CountSeats() (map[string]int, error)
 }
 
 // Draft is a tenant in the hands of one edit, inside the transaction that

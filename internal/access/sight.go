@@ -15,6 +15,11 @@ type Sight interface {
 	Above(s Scope) Scope
 	// Decide answers a question, like the engine.
 	Decide(ctx context.Context, r *Request) (Decision, error)
+	// Sections finds everything that the subject of a request may do anywhere, or
+	// where it may do all the request's actions, like the engine.
+	Sections(ctx context.Context, r *Request) (Menu, error)
+	// Stamp names all that an answer about a subject depends on, see Stamp.
+	Stamp(s Subject) Stamp
 	// Holdings gives everything that reaches a holder by way of links. Holders are
 	// named as in rules: "u:42", "g:sales". A stranger holds nothing.
 	Holdings(ctx context.Context, holder string, when Moment) (Holdings, error)

@@ -167,6 +167,21 @@ func (v *Sight) Decide(ctx context.Context, r *access.Request) (access.Decision,
 	return sc.decide(), nil
 }
 
+// Sections searches like Engine.SearchSections; nothing of it is remembered.
+func (v *Sight) Sections(ctx context.Context, r *access.Request) (access.Menu, error) {
+	if v.snapshot.foreign != nil {
+		return v.snapshot.Sections(ctx, r, v.now) // says that it cannot be searched
+	}
+	who, err := v.person(ctx, subjectOf(r))
+	if err != nil {
+		return access.Menu{}, err
+	}
+	return v.snapshot.sectionsOf(ctx, r, v.now, who)
+}
+
+// Stamp names all that an answer about a subject depends on, like Pinned.Stamp.
+func (v *Sight) Stamp(s access.Subject) access.Stamp { return v.snapshot.stamp(s) }
+
 // person gives somebody who has to be fetched, and nil for those who are at hand.
 func (v *Sight) person(ctx context.Context, who access.Subject) (*subject, error) {
 	if !v.snapshot.absent(who) {
