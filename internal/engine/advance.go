@@ -25,20 +25,6 @@ func (s *Snapshot) Advance(d access.Delta) (*Snapshot, error) {
 	return a.finish(&d), nil
 }
 
-// advanceForeign compiles the rules anew: any rule of such a model may bear upon
-// any question.
-func (s *Snapshot) advanceForeign(d *access.Delta) (*Snapshot, error) {
-	facts, err := apply(*s.facts, d)
-	if err != nil {
-		return nil, err
-	}
-	next, err := compile(facts, s.options, s.memory)
-	if err != nil {
-		return nil, misfit("the difference cannot be put into force: %s", err)
-	}
-	return next, nil
-}
-
 func (s *Snapshot) fits(d *access.Delta) error {
 	if err := fits(s.tenant, s.revision, d); err != nil {
 		return err

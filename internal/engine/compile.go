@@ -9,7 +9,7 @@ import (
 // Compile turns the facts of a tenant into a snapshot. What is wrong with rules,
 // conditions and model comes as access.Problems, all at once, each with the
 // place where it was written. The facts must not be changed any more; their rules
-// are not kept, except those of a model that is not ours.
+// are not kept.
 func Compile(f access.Facts) (*Snapshot, error) { return compile(f, Options{}, newMemory(0)) }
 
 func compile(f access.Facts, o Options, m *memory) (*Snapshot, error) {
@@ -18,10 +18,7 @@ func compile(f access.Facts, o Options, m *memory) (*Snapshot, error) {
 		life: &life{number: lives.Add(1), memory: m}, shape: shapes.Add(1),
 	}
 	if !f.Ours() {
-		var err error
-		s.facts = &f
-		s.foreign, err = newForeign(&f, o)
-		return s, err
+		return s.compileForeign(f)
 	}
 	s.names, s.actions = newRegister[string](), newRegister[string]()
 	s.sections, s.scopes = newRegister[access.Section](), newRegister[access.Scope]()

@@ -97,6 +97,9 @@ var errAbsent = errors.New("the user is not at hand")
 // was fetched it is given.
 func (sc *scratch) begin(r *access.Request, now time.Time, given *subject) error {
 	if r.Raw != nil {
+		if r.RawSet != "" {
+			return access.Invalid("context_set", "the built-in model has no definitions %q", r.RawSet)
+		}
 		var err error
 		if r, err = FromRaw(r.Raw); err != nil {
 			return err

@@ -170,12 +170,12 @@ func (e *Engine) Decide(ctx context.Context, tenant string, r *access.Request) (
 // sense of what the store knows of the subject.
 func (e *Engine) decide(ctx context.Context, s *Snapshot, r *access.Request) (access.Decision, error) {
 	now := e.options.Clock()
-	d, err := s.decide(r, now, nil)
+	d, err := s.decide(ctx, r, now, nil)
 	if err != errAbsent { //nolint:errorlint // it is never wrapped
 		return d, err
 	}
 	err = e.about(ctx, s, r, func(s *Snapshot, who *subject) (err error) {
-		d, err = s.decide(r, now, who)
+		d, err = s.decide(ctx, r, now, who)
 		return err
 	})
 	return d, err
@@ -214,7 +214,7 @@ func (e *Engine) decideAt(ctx context.Context, s *Snapshot, rs []access.Request,
 			return nil, err
 		}
 		var err error
-		all[i], err = s.decide(&rs[i], now, nil)
+		all[i], err = s.decide(ctx, &rs[i], now, nil)
 		switch {
 		case err == errAbsent: //nolint:errorlint // it is never wrapped
 			absent[i] = subjectOf(&rs[i]).ID
@@ -237,7 +237,7 @@ func (e *Engine) decideAbsent(ctx context.Context, s *Snapshot, rs []access.Requ
 		return err
 	}
 	for i, id := range absent {
-		if all[i], err = s.decide(&rs[i], now, users[id].subject); err != nil {
+		if all[i], err = s.decide(ctx, &rs[i], now, users[id].subject); err != nil {
 			return err
 		}
 	}
@@ -313,7 +313,7 @@ func (e *Engine) Explain(ctx context.Context, tenant string, r *access.Request) 
 	}
 	var x access.Explanation
 	err = e.about(ctx, s, r, func(s *Snapshot, who *subject) (err error) {
-		x, err = s.explain(r, e.options.Clock(), who)
+		x, err = s.explain(ctx, r, e.options.Clock(), who)
 		return err
 	})
 	return x, err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -10,13 +11,13 @@ import (
 
 // Explain answers a question like Decide and says what led to the answer.
 func (s *Snapshot) Explain(r *access.Request, now time.Time) (access.Explanation, error) {
-	x, err := s.explain(r, now, nil)
+	x, err := s.explain(context.Background(), r, now, nil)
 	return x, notHere(err)
 }
 
-func (s *Snapshot) explain(r *access.Request, now time.Time, given *subject) (access.Explanation, error) {
+func (s *Snapshot) explain(ctx context.Context, r *access.Request, now time.Time, given *subject) (access.Explanation, error) {
 	if s.foreign != nil {
-		return s.foreign.explain(s, r, now)
+		return s.foreign.explain(ctx, s, r, now)
 	}
 	sc := s.scratch()
 	defer sc.end()

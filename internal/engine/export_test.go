@@ -180,3 +180,6 @@ func Misplace(s *Snapshot, of, at access.Subject) {
 
 // Unguard lets records of users be used that are older than what is in force.
 func Unguard(on bool) { unguarded = on }
+
+// SameRules tells whether two snapshots of a foreign model share what was compiled.
+func SameRules(a, b *Snapshot) bool { return a.foreign.spells == b.foreign.spells }

@@ -152,7 +152,7 @@ func (v *Sight) Above(s access.Scope) access.Scope {
 // Decide answers a question like Engine.Decide; nothing of it is remembered.
 func (v *Sight) Decide(ctx context.Context, r *access.Request) (access.Decision, error) {
 	if v.snapshot.foreign != nil {
-		return v.snapshot.Decide(r, v.now)
+		return v.snapshot.decide(ctx, r, v.now, nil)
 	}
 	who, err := v.person(ctx, subjectOf(r))
 	if err != nil {

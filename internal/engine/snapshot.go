@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -26,7 +27,7 @@ type Snapshot struct {
 	options  Options
 
 	foreign *foreign      // set where the tenant brings a Casbin model of its own
-	facts   *access.Facts // only there: what it was compiled from
+	facts   *access.Facts // only there: what it was compiled from, without the rules
 
 	*frame
 	*life
@@ -97,7 +98,7 @@ func (s *Snapshot) ConditionErrors() uint64 { return s.failures.Load() }
 // with an error of kind access.ErrInvalid; nothing unknown is ever allowed. Users
 // that are fetched can only be asked about through an Engine.
 func (s *Snapshot) Decide(r *access.Request, now time.Time) (access.Decision, error) {
-	d, err := s.decide(r, now, nil)
+	d, err := s.decide(context.Background(), r, now, nil)
 	return d, notHere(err)
 }
 
@@ -111,9 +112,9 @@ func notHere(err error) error {
 
 // decide answers a question about a subject that was fetched, or where given is
 // nil about one that is at hand.
-func (s *Snapshot) decide(r *access.Request, now time.Time, given *subject) (access.Decision, error) {
+func (s *Snapshot) decide(ctx context.Context, r *access.Request, now time.Time, given *subject) (access.Decision, error) {
 	if s.foreign != nil {
-		return s.foreign.decide(s, r, now)
+		return s.foreign.decide(ctx, s, r, now)
 	}
 	sc := s.scratch()
 	defer sc.end()

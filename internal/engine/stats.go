@@ -42,9 +42,6 @@ func (s *Snapshot) stats() TenantStats {
 		t.Hits += s.counts[i].hits.Load()
 		t.Misses += s.counts[i].misses.Load()
 	}
-	if s.facts != nil {
-		t.Rules = len(s.facts.Rules)
-	}
 	return t
 }
 

@@ -21,6 +21,7 @@ type compiler struct {
 	source   *Model
 	options  Options
 	world    *world
+	book     *Book
 	loader   *loader
 	problems access.Problems
 }
@@ -30,10 +31,11 @@ func (c *compiler) compile() (*Engine, error) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	if n := len(c.options.Rules); n > maxRules {
-		return nil, modelProblem(0, "rules-many", "", "there are %d rules; %d is the limit", n, maxRules)
+	if err := c.read(); err != nil {
+		return nil, err
 	}
-	c.loader = newLoader(c.source, c.world.names, c.options.Rules)
+	c.world.names = c.book.names
+	c.loader = newLoader(c.source, c.book, c.options.Holds)
 	c.loader.load()
 	if len(c.loader.problems) > 0 {
 		return nil, c.loader.problems
@@ -41,7 +43,7 @@ func (c *compiler) compile() (*Engine, error) {
 	c.linkAll()
 	c.world.functions = c.world.patterns.functions()
 	maps.Copy(c.world.functions, c.world.linkFunctions())
-	e := &Engine{sets: map[string]*set{}, turns: c.turns()}
+	e := &Engine{sets: map[string]*set{}, book: c.book, turns: c.turns()}
 	for name, p := range c.source.sets() {
 		e.sets[name] = c.set(name, p)
 	}
@@ -50,6 +52,24 @@ func (c *compiler) compile() (*Engine, error) {
 	}
 	e.questions.New = func() any { return &question{clock: c.world.clock} }
 	return e, nil
+}
+
+// read makes a book of the rules, if there is none yet.
+func (c *compiler) read() error {
+	if c.book = c.options.Book; c.book != nil {
+		return nil
+	}
+	if n := len(c.options.Rules); n > maxRules {
+		return modelProblem(0, "rules-many", "", "there are %d rules; %d is the limit", n, maxRules)
+	}
+	widths := c.source.widths()
+	if problems := sound(c.options.Rules, widths); len(problems) > 0 {
+		return problems
+	}
+	if c.book = newBook(c.options.Rules, widths); c.book.names.full {
+		return modelProblem(0, "rules-many", "", "the rules name more than %d things, or their names are longer than %d bytes together", maxNames, int64(maxText))
+	}
+	return nil
 }
 
 func (c *compiler) problem(key, code, hint, format string, args ...any) {
@@ -120,14 +140,7 @@ func (c *compiler) linkAll() {
 		if c.options.Functions.Conditions[key] == "timeMatch" {
 			m.spans = map[uint32]span{}
 		}
-		for line, i := range c.loader.links[key] {
-			if c.soundLink(m, i) {
-				c.link(m, uint32(line), i, len(a.Tokens))
-			}
-		}
-		if len(c.loader.problems) == 0 {
-			m.seal()
-		}
+		c.link(m, c.loader.links[key], len(a.Tokens))
 		c.world.roles[key] = m
 	}
 }
@@ -150,10 +163,36 @@ func (c *compiler) turns() []time.Time {
 	return slices.CompactFunc(all, time.Time.Equal)
 }
 
+// link puts the links of a definition into its graph.
+func (c *compiler) link(m *roles, links rows, fields int) {
+	if m.simple() {
+		m.pack(links)
+		return
+	}
+	for i := range links.len() {
+		values := c.book.values(links.row(i))
+		if !c.soundLink(m, values, links.number(i)) {
+			continue
+		}
+		line := uint32(i) //nolint:gosec // maxRules keeps it small
+		m.add(line, links.row(i))
+		if m.spans == nil {
+			continue
+		}
+		s, err := parseSpan(values[fields:])
+		if err != nil {
+			c.loader.problem(links.number(i), "rule-condition", "", "%s", err)
+		}
+		m.spans[line] = s
+	}
+	if len(c.loader.problems) == 0 {
+		m.seal()
+	}
+}
+
 // soundLink wants names that serve as patterns to be patterns.
-func (c *compiler) soundLink(m *roles, rule int) bool {
+func (c *compiler) soundLink(m *roles, values []string, rule int) bool {
 	before := len(c.loader.problems)
-	values := c.options.Rules[rule].Values
 	for i, v := range values[:min(len(values), 3)] {
 		function := m.roleFunction
 		if i == 2 {
@@ -167,22 +206,6 @@ func (c *compiler) soundLink(m *roles, rule int) bool {
 		c.loader.problem(rule, "rule-blank", "", "the domain of a conditional link is blank")
 	}
 	return len(c.loader.problems) == before
-}
-
-func (c *compiler) link(m *roles, line uint32, rule, fields int) {
-	values := c.options.Rules[rule].Values
-	if len(values) < fields {
-		return // only if a switch lets it through
-	}
-	m.add(line, values)
-	if m.spans == nil {
-		return
-	}
-	s, err := parseSpan(values[fields:])
-	if err != nil {
-		c.loader.problem(rule, "rule-condition", "", "%s", err)
-	}
-	m.spans[line] = s
 }
 
 // wantPattern wants a text of a rule to be a pattern of a function.
@@ -310,7 +333,7 @@ func (c *compiler) checkPattern(s *set, function string, tokens []token, rows []
 	switch {
 	case ok && o.kind == ofRule:
 		for _, row := range rows {
-			c.wantPattern(function, s.world.names.texts[s.policy.row(row)[o.field]], s.policy.origin(row))
+			c.wantPattern(function, s.world.names.text(s.policy.row(row)[o.field]), s.policy.number(row))
 		}
 	case ok && o.kind == literal && o.text():
 		if _, err := c.world.patterns.add(function, o.word.text); err != nil {
@@ -339,13 +362,13 @@ func (c *compiler) parseEvals(s *set, tokens []token) {
 			id := s.policy.row(row)[field]
 			var err error
 			if _, ok := parsed[id]; !ok {
-				tokens[id], parsed[id], err = c.parseEval(s, s.world.names.texts[id])
+				tokens[id], parsed[id], err = c.parseEval(s, s.world.names.text(id))
 			}
 			if err == nil {
 				err = c.checkPatterns(s, tokens[id], []int{row}) // the patterns are this row's
 			}
 			if err != nil {
-				c.loader.problem(s.policy.origin(row), "rule-eval", "", "%q cannot be evaluated: %s", shown(s.world.names.texts[id]), shown(err.Error()))
+				c.loader.problem(s.policy.number(row), "rule-eval", "", "%q cannot be evaluated: %s", shown(s.world.names.text(id)), shown(err.Error()))
 			}
 		}
 		s.evals[field] = parsed

@@ -61,7 +61,7 @@ func TestEnforceAt(t *testing.T) {
 		e := timed(t, matcher)
 		for hour, want := range map[int]bool{10: false, 12: true, 14: false} {
 			now := time.Date(2026, 1, 15, hour, 0, 0, 0, time.UTC)
-			if a, err := e.EnforceAt(now, "", []any{"alice", "x", "y"}); err != nil || a.Allowed != want {
+			if a, err := e.EnforceAt(t.Context(), now, "", []any{"alice", "x", "y"}); err != nil || a.Allowed != want {
 				t.Errorf("%s at %d: got %v %v, want %v", matcher, hour, a, err, want)
 			}
 		}
@@ -101,7 +101,7 @@ func TestTurns(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	for now, want := range map[time.Time]bool{at(11): false, at(11).Add(1): true, at(13).Add(-1): true, at(13): false} {
-		if a, err := e.EnforceAt(now, "", []any{"alice", "x", "y"}); err != nil || a.Allowed != want {
+		if a, err := e.EnforceAt(t.Context(), now, "", []any{"alice", "x", "y"}); err != nil || a.Allowed != want {
 			t.Errorf("at %s: got %v %v, want %v", now, a, err, want)
 		}
 	}

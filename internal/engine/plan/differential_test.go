@@ -29,7 +29,12 @@ type count struct {
 
 // compare puts the questions of one case to both. It gives the first
 // difference, or "".
-func compare(c randomCase, n *count) string {
+func compare(c randomCase, n *count) (difference string) {
+	defer func() {
+		if p := recover(); p != nil {
+			difference = fmt.Sprint("a panic: ", p)
+		}
+	}()
 	n.Lock()
 	n.models++
 	n.Unlock()

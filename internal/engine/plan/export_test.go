@@ -33,3 +33,33 @@ func Anchor(function, with string) (prefix string, exact bool) { return anchor(f
 
 // Grouped tells whether keyMatch4 would fail with a pattern.
 func Grouped(with string) bool { return grouped(with) }
+
+// OccupyScans takes every turn of long scans until it is released.
+func OccupyScans() (release func()) {
+	for range cap(scans) {
+		scans <- struct{}{}
+	}
+	return func() {
+		for range cap(scans) {
+			<-scans
+		}
+	}
+}
+
+// Series packs numbers and reads them again, each by its place and its place by
+// each.
+func Series(all []int64) (back []int64, found []int, runs int) {
+	var s series
+	for _, v := range all {
+		s.add(v)
+	}
+	for i := range s.len() {
+		back = append(back, s.get(i))
+		at, ok := s.find(all[i])
+		if !ok {
+			at = -1
+		}
+		found = append(found, at)
+	}
+	return back, found, len(s.runs)
+}

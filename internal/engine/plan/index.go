@@ -92,7 +92,7 @@ func (l *lookup) key(n *names, id uint32) uint64 {
 	if l.function == "" {
 		return mix(1, uint64(id))
 	}
-	prefix, exact := anchor(l.function, n.texts[id])
+	prefix, exact := anchor(l.function, n.text(id))
 	return textKey(n, prefix, exact)
 }
 
@@ -147,7 +147,7 @@ func (l *lookup) measure(n *names, p *policy) {
 	}
 	seen := map[int]bool{}
 	for i := range p.len() {
-		if prefix, exact := anchor(l.function, n.texts[p.row(i)[l.field]]); !exact && !seen[len(prefix)] {
+		if prefix, exact := anchor(l.function, n.text(p.row(i)[l.field])); !exact && !seen[len(prefix)] {
 			seen[len(prefix)] = true
 			l.lengths = append(l.lengths, len(prefix))
 		}
@@ -200,7 +200,7 @@ func (t *table) build(n *names, p *policy) {
 	if len(t.lookups) == 0 {
 		return
 	}
-	buckets := 1 << bits.Len(uint(p.len()))
+	buckets := 1 << max(0, bits.Len(uint(p.len()))-1)
 	t.starts = make([]uint32, buckets+1)
 	hashes := make([]uint32, p.len())
 	for i := range hashes {

@@ -62,7 +62,7 @@ func (o operand) string(q *question, row []uint32) string {
 	case ofRequest:
 		return q.words[o.field].text
 	case ofRule:
-		return q.set.world.names.texts[row[o.field]]
+		return q.set.world.names.text(row[o.field])
 	case literal:
 	}
 	return o.word.text
@@ -76,7 +76,7 @@ func (o operand) any(q *question, row []uint32) any {
 	case ofRequest:
 		return q.values[o.field]
 	case ofRule:
-		return q.set.world.names.texts[row[o.field]]
+		return q.set.world.names.text(row[o.field])
 	case literal:
 	}
 	return o.value

@@ -18,6 +18,7 @@ package plan
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,8 +34,11 @@ import (
 
 // Options is everything that decides, but for the question.
 type Options struct {
-	Model     string        // the text of a model.conf
-	Rules     []access.Rule // in the order of the policy; they are not kept
+	Model string        // the text of a model.conf
+	Rules []access.Rule // in the order of the policy; they are not kept as they are
+	Book  *Book         // rules that an engine of the same model has read before, in place of Rules
+	// Holds tells which rules take part; nil: all do.
+	Holds     func(access.Validity) bool
 	Functions access.Functions
 	Clock     func() time.Time // for links that hold for a time; nil is the real clock
 }
@@ -69,6 +73,7 @@ type Info struct {
 // goroutines.
 type Engine struct {
 	sets      map[string]*set
+	book      *Book
 	turns     []time.Time
 	questions sync.Pool
 }
@@ -94,7 +99,7 @@ func Compile(o Options) (*Engine, error) {
 
 // Compile makes an engine of the model; o.Model is not looked at.
 func (s *Model) Compile(o Options) (*Engine, error) {
-	c := &compiler{source: s, options: o, world: &world{names: newNames(), patterns: patterns{}, roles: map[string]*roles{}, clock: o.Clock, eval: o.Functions.Eval}}
+	c := &compiler{source: s, options: o, world: &world{patterns: patterns{}, roles: map[string]*roles{}, clock: o.Clock, eval: o.Functions.Eval}}
 	if c.world.clock == nil {
 		c.world.clock = time.Now
 	}
@@ -135,15 +140,20 @@ func (e *Engine) Fields(set string) []string {
 // between two of them the same question has the same answer.
 func (e *Engine) Turns() []time.Time { return slices.Clone(e.turns) }
 
+// Book is the rules that the engine reads. Several engines can share one.
+func (e *Engine) Book() *Book { return e.book }
+
 // Enforce answers a question to a set of definitions, "" or the number that its
 // definitions end in. An error means that stock Casbin would give an error too,
 // or that the question is no question; it never comes with an allow.
 func (e *Engine) Enforce(set string, values []any) (Answer, error) {
-	return e.EnforceAt(time.Time{}, set, values)
+	return e.EnforceAt(context.Background(), time.Time{}, set, values)
 }
 
 // EnforceAt answers for the moment now; the zero time is that of Options.Clock.
-func (e *Engine) EnforceAt(now time.Time, set string, values []any) (a Answer, err error) {
+// A question that has to queue and whose context ends first is an error of kind
+// access.ErrUnavailable.
+func (e *Engine) EnforceAt(ctx context.Context, now time.Time, set string, values []any) (a Answer, err error) {
 	s, ok := e.sets[set]
 	if !ok {
 		return noAnswer, access.NotFound("context", set)
@@ -159,6 +169,6 @@ func (e *Engine) EnforceAt(now time.Time, set string, values []any) (a Answer, e
 	if err := q.ask(s, values); err != nil {
 		return noAnswer, err
 	}
-	q.moment = now
+	q.ctx, q.moment = ctx, now
 	return s.decide(q)
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,83 +17,62 @@ import (
 // policy is the rules of one policy definition, in the order in which Casbin
 // goes through them after loading.
 type policy struct {
-	key      string
-	tokens   []string  // "p_sub", "p_obj"
-	cells    []uint32  // row by row, numbers of names
-	outcomes []outcome // nil where the definition has no effect: every rule allows
-	rules    []int32   // where each row stands among the rules that were compiled
-}
-
-func (p *policy) len() int { return len(p.rules) }
-
-func (p *policy) row(i int) []uint32 {
-	w := len(p.tokens)
-	return p.cells[i*w : (i+1)*w : (i+1)*w]
+	rows
+	key         string
+	tokens      []string // "p_sub", "p_obj"
+	eft         int      // the field with the effect; -1 where there is none and every rule allows
+	allow, deny uint32   // numbers of the texts in it
 }
 
 func (p *policy) outcome(i int) outcome {
-	if p.outcomes == nil {
+	if p.eft < 0 {
 		return allow
 	}
-	return p.outcomes[i]
-}
-
-// origin is the number of row i among the rules that were compiled.
-func (p *policy) origin(i int) int {
-	if i < 0 {
-		return -1
+	switch p.row(i)[p.eft] {
+	case p.allow:
+		return allow
+	case p.deny:
+		return deny
 	}
-	return int(p.rules[i])
+	return indeterminate
 }
 
 // loader sorts rules into policies and links, and collects what is wrong.
 type loader struct {
+	book     *Book
 	names    *names
 	model    model.Model
-	rules    []access.Rule
+	holds    func(access.Validity) bool // nil: all rules take part
 	policies map[string]*policy
-	links    map[string][]int // by role definition, where they stand among the rules
-	seen     map[string]int   // the rule by what Casbin takes for its identity
+	links    map[string]rows // by role definition
 	problems access.Problems
 }
 
 // maxProblems bounds the report on a policy in which everything is wrong.
 const maxProblems = 100
 
-func newLoader(s *Model, n *names, rules []access.Rule) *loader {
-	l := &loader{
-		names: n, model: s.model, rules: rules, policies: map[string]*policy{},
-		links: map[string][]int{}, seen: make(map[string]int, len(rules)),
-	}
-	count := map[string]int{}
-	for _, r := range rules {
-		count[r.Type]++
-	}
-	for key, a := range s.model["p"] {
-		p := &policy{key: key, tokens: a.Tokens, rules: make([]int32, 0, count[key]), cells: make([]uint32, 0, count[key]*len(a.Tokens))}
-		if slices.Contains(a.Tokens, key+"_eft") {
-			p.outcomes = make([]outcome, 0, count[key])
-		}
-		l.policies[key] = p
-	}
-	return l
+func newLoader(s *Model, b *Book, holds func(access.Validity) bool) *loader {
+	return &loader{book: b, names: b.names, model: s.model, holds: holds, policies: map[string]*policy{}, links: map[string]rows{}}
 }
 
 func (l *loader) problem(rule int, code, hint, format string, args ...any) {
 	if len(l.problems) < maxProblems {
 		l.problems = append(l.problems, access.Problem{
-			Origin: l.rules[rule].Origin, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint,
+			Origin: l.book.origin(rule), Code: code, Message: fmt.Sprintf(format, args...), Hint: hint,
 		})
 	}
 }
 
 func (l *loader) load() {
-	for i := range l.rules {
-		if l.sound(i) && !l.repeated(i) {
-			l.take(i)
-		}
+	for key := range l.model["g"] {
+		l.links[key] = l.counting(l.book.lists[key])
 	}
-	l.seen = nil
+	for key, a := range l.model["p"] {
+		p := &policy{key: key, tokens: a.Tokens, rows: l.counting(l.book.lists[key]), eft: slices.Index(a.Tokens, key+"_eft")}
+		p.allow, p.deny = l.names.find("allow"), l.names.find("deny")
+		l.checkOutcomes(p)
+		l.policies[key] = p
+	}
 	if len(l.problems) > 0 {
 		return
 	}
@@ -110,79 +90,150 @@ var switches struct {
 	anyArity, badPatterns, indexAnything, noStringCheck, patternRoles, unsorted, emptyDenies bool
 }
 
-// sound tells whether a rule has the shape that its definition asks for.
-func (l *loader) sound(i int) bool {
-	r := &l.rules[i]
-	section := ""
-	if r.Type != "" {
-		section = r.Type[:1]
+// widths are how many values the lines of each definition have.
+func (s *Model) widths() map[string]int {
+	all := map[string]int{}
+	for key, a := range s.model["p"] {
+		all[key] = len(a.Tokens)
 	}
-	a := l.model[section][r.Type]
-	if a == nil || (section != "p" && section != "g") {
-		l.problem(i, "rule-type", "", "the model has no definition %q", r.Type)
-		return false
+	for key, a := range s.model["g"] {
+		all[key] = strings.Count(a.Value, "_") // with the parameters of a condition
 	}
-	want, hint := len(a.Tokens), "Casbin would refuse the whole policy"
-	if section == "g" {
-		want = strings.Count(a.Value, "_") // with the parameters of a condition
-		if len(r.Values) > want {
-			hint = "Casbin would drop the rest, and the link would hold everywhere"
+	return all
+}
+
+// sound gives what is wrong with the shape of rules.
+func sound(rules []access.Rule, widths map[string]int) (problems access.Problems) {
+	for i := range rules {
+		r := &rules[i]
+		want, ok := widths[r.Type]
+		p := access.Problem{Origin: r.Origin}
+		switch {
+		case !ok:
+			p.Code, p.Message = "rule-type", fmt.Sprintf("the model has no definition %q", r.Type)
+		case len(r.Values) != want && !switches.anyArity:
+			p.Code, p.Hint = "rule-arity", "Casbin would refuse the whole policy"
+			p.Message = fmt.Sprintf("a %s line has %d fields in this model, this one has %d", r.Type, want, len(r.Values))
+			if r.Type[0] == 'g' && len(r.Values) > want {
+				p.Hint = "Casbin would drop the rest, and the link would hold everywhere"
+			}
+		default:
+			continue
+		}
+		if problems = append(problems, p); len(problems) == maxProblems {
+			break
 		}
 	}
-	if len(r.Values) != want && !switches.anyArity {
-		l.problem(i, "rule-arity", hint, "a %s line has %d fields in this model, this one has %d", r.Type, want, len(r.Values))
-		return false
-	}
-	return true
+	return problems
 }
 
-// repeated tells whether Casbin has this rule already. It takes rules for the
-// same if they are after joining their values by commas.
-func (l *loader) repeated(i int) bool {
-	r := &l.rules[i]
-	identity := r.Type + ":" + strings.Join(r.Values, ",")
-	first, ok := l.seen[identity]
+// counting gives the rows of a list that take part, each only once. Casbin takes
+// rules for the same if they are after joining their values by commas.
+func (l *loader) counting(list *list) rows {
+	all := rows{list: list}
+	n := all.len()
+	seen, odd := newSeen(list), map[string]int{}
+	commas := l.names.withCommas()
+	var order []uint32
+	for i := range n {
+		repeated := !l.takesPart(&all, i)
+		if row := list.row(i); !repeated && slices.ContainsFunc(row, func(id uint32) bool { return commas[id] }) {
+			repeated = l.joined(&all, i, odd)
+		} else if !repeated {
+			repeated = seen.repeated(i)
+		}
+		if repeated && order == nil {
+			order = make([]uint32, 0, n)
+			for k := range i {
+				order = append(order, uint32(k)) //nolint:gosec // maxRules keeps it small
+			}
+		}
+		if !repeated && order != nil {
+			order = append(order, uint32(i)) //nolint:gosec // maxRules keeps it small
+		}
+	}
+	all.order = order
+	return all
+}
+
+func (l *loader) takesPart(all *rows, i int) bool {
+	if l.holds == nil || len(l.book.validity) == 0 {
+		return true
+	}
+	return l.holds(l.book.validity[all.number(i)])
+}
+
+// joined tells whether a rule with commas is there already, and refuses it if it
+// is another one.
+func (l *loader) joined(all *rows, i int, odd map[string]int) bool {
+	values := l.book.values(all.row(i))
+	identity := strings.Join(values, ",")
+	first, ok := odd[identity]
 	if !ok {
-		l.seen[identity] = i
+		odd[identity] = i
 		return false
 	}
-	if !slices.Equal(l.rules[first].Values, r.Values) {
-		l.problem(i, "rule-comma", "write names without commas", "Casbin takes this rule for %q, because it joins values by commas, and would drop it", l.rules[first].String())
+	if !slices.Equal(all.row(first), all.row(i)) {
+		l.problem(all.number(i), "rule-comma", "write names without commas", "Casbin takes this rule for %q, because it joins values by commas, and would drop it", l.book.Rule(all.number(first)).String())
 	}
 	return true
 }
 
-func (l *loader) take(i int) {
-	r := &l.rules[i]
-	if r.Type[0] == 'g' {
-		l.links[r.Type] = append(l.links[r.Type], i)
+// withCommas gives the numbers of texts that contain commas.
+func (n *names) withCommas() map[uint32]bool {
+	found := map[uint32]bool{}
+	if !strings.Contains(n.all, ",") {
+		return found
+	}
+	for id := range n.ends {
+		if strings.Contains(n.text(uint32(id)), ",") { //nolint:gosec // less than maxNames
+			found[uint32(id)] = true //nolint:gosec // less than maxNames
+		}
+	}
+	return found
+}
+
+// seen is a set of rows of a list.
+type seen struct {
+	list  *list
+	table []uint32
+}
+
+func newSeen(list *list) *seen {
+	s := &seen{list: list, table: make([]uint32, 1<<bits.Len(uint(2*list.numbers.len())))} //nolint:gosec // maxRules keeps it small
+	fill(s.table, unknown)
+	return s
+}
+
+// repeated tells whether a row like this one is in the set, and else adds it.
+func (s *seen) repeated(i int) bool {
+	row, hash := s.list.row(i), uint64(0)
+	for _, id := range row {
+		hash = mix(hash, uint64(id))
+	}
+	mask := uint64(len(s.table) - 1)
+	for at := hash & mask; ; at = (at + 1) & mask {
+		if s.table[at] == unknown {
+			s.table[at] = uint32(i) //nolint:gosec // maxRules keeps it small
+			return false
+		}
+		if slices.Equal(s.list.row(int(s.table[at])), row) {
+			return true
+		}
+	}
+}
+
+// checkOutcomes wants every effect to be one.
+func (l *loader) checkOutcomes(p *policy) {
+	if p.eft < 0 {
 		return
 	}
-	p := l.policies[r.Type]
-	for field, token := range p.tokens {
-		value := ""
-		if field < len(r.Values) {
-			value = r.Values[field]
-		}
-		p.cells = append(p.cells, l.names.add(value))
-		if token == p.key+"_eft" {
-			p.outcomes = append(p.outcomes, l.outcome(i, value))
+	neither := l.names.find("indeterminate")
+	for i := range p.len() {
+		if eft := p.row(i)[p.eft]; eft != p.allow && eft != p.deny && eft != neither {
+			l.problem(p.number(i), "rule-effect", "write allow, deny or indeterminate", "%q is not an effect: Casbin would pass over the rule in silence", l.names.text(eft))
 		}
 	}
-	p.rules = append(p.rules, int32(i)) //nolint:gosec // maxRules keeps it small
-}
-
-func (l *loader) outcome(rule int, eft string) outcome {
-	switch eft {
-	case "allow":
-		return allow
-	case "deny":
-		return deny
-	case "indeterminate":
-		return indeterminate
-	}
-	l.problem(rule, "rule-effect", "write allow, deny or indeterminate", "%q is not an effect: Casbin would pass over the rule in silence", eft)
-	return indeterminate
 }
 
 // sortByPriority orders the rules of a definition with a field "priority" as
@@ -195,31 +246,12 @@ func (l *loader) sortByPriority(key string) {
 	}
 	numbers := make([]int, p.len())
 	for i := range numbers {
-		text := l.names.texts[p.row(i)[field]]
+		text := l.names.text(p.row(i)[field])
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			l.problem(p.origin(i), "rule-priority", "", "the priority %q is not an integer, and Casbin's order would make no sense", text)
+			l.problem(p.number(i), "rule-priority", "", "the priority %q is not an integer, and Casbin's order would make no sense", text)
 		}
 		numbers[i] = n
 	}
 	p.sort(func(a, b int) int { return cmp.Compare(numbers[a], numbers[b]) })
-}
-
-// sort orders the rows, keeping the order of equals.
-func (p *policy) sort(compare func(a, b int) int) {
-	order := make([]int, p.len())
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, compare)
-	sorted := *p
-	sorted.cells, sorted.rules, sorted.outcomes = make([]uint32, 0, len(p.cells)), make([]int32, 0, p.len()), nil
-	for _, i := range order {
-		sorted.cells = append(sorted.cells, p.row(i)...)
-		sorted.rules = append(sorted.rules, p.rules[i])
-		if p.outcomes != nil {
-			sorted.outcomes = append(sorted.outcomes, p.outcomes[i])
-		}
-	}
-	*p = sorted
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -70,6 +71,7 @@ func strictly(text []byte, into any) error {
 // question is a request that is being answered, with room to think. It is used
 // again for other requests, so that an answer costs no memory.
 type question struct {
+	ctx    context.Context //nolint:containedctx // it is the question's, and goes with it
 	set    *set
 	values []any
 	words  []word   // of the values that are texts
@@ -124,7 +126,7 @@ func (q *question) ask(s *set, values []any) error {
 func (q *question) forget() {
 	clear(q.values)
 	clear(q.words)
-	q.set, q.row = nil, nil
+	q.ctx, q.set, q.row = nil, nil, nil
 }
 
 // now is the same moment throughout a question.

@@ -25,6 +25,10 @@ type roles struct {
 	runs     map[node]run    // afterwards: where in edges the links of a name are
 	edges    []edge
 
+	// Where a definition is simple, by number of the name, in place of all that.
+	starts []uint32
+	direct []uint32
+
 	// With a domain matching function a domain has the links of others too.
 	domainFunction string
 	domains        map[uint32][]source // of each domain that has links, where they come from
@@ -56,6 +60,36 @@ func (m *roles) of(domain, name uint32) []edge {
 	return m.edges[r.start : r.start+r.length]
 }
 
+// simple tells whether links are nothing but pairs of names.
+func (m *roles) simple() bool { return !m.domained && !m.conditional && m.roleFunction == "" }
+
+// pack takes all links of a simple definition.
+func (m *roles) pack(links rows) {
+	if links.len() == 0 {
+		return
+	}
+	m.starts, m.direct = make([]uint32, m.names.len()+2), make([]uint32, links.len())
+	for i := range links.len() {
+		m.starts[links.row(i)[0]+2]++
+	}
+	for i := 2; i < len(m.starts); i++ {
+		m.starts[i] += m.starts[i-1]
+	}
+	for i := range links.len() {
+		next := &m.starts[links.row(i)[0]+1]
+		m.direct[*next] = links.row(i)[1]
+		*next++
+	}
+}
+
+// directly gives the roles of a name in a simple definition.
+func (m *roles) directly(name uint32) []uint32 {
+	if m.starts == nil {
+		return nil
+	}
+	return m.direct[m.starts[name]:m.starts[name+1]]
+}
+
 // source is a domain whose links another one has: those of lines before limit.
 type source struct{ domain, limit uint32 }
 
@@ -63,12 +97,11 @@ type source struct{ domain, limit uint32 }
 const undomained = unknown - 1
 
 // add takes the link of one line. Lines must come in order.
-func (m *roles) add(line uint32, values []string) {
-	domain := undomained
+func (m *roles) add(line uint32, row []uint32) {
+	domain, member, role := undomained, row[0], row[1]
 	if m.domained {
-		domain = m.names.add(values[2])
+		domain = row[2]
 	}
-	member, role := m.names.add(values[0]), m.names.add(values[1])
 	if m.domains[domain] == nil {
 		m.found(domain, line)
 	}
@@ -106,7 +139,7 @@ func (m *roles) found(domain, line uint32) {
 	if m.domainFunction == "" {
 		return
 	}
-	text := m.names.texts[domain]
+	text := m.names.text(domain)
 	sources := m.domains[domain]
 	for _, other := range m.domainPatterns {
 		if m.domainMatches(text, other) {
@@ -121,7 +154,7 @@ func (m *roles) found(domain, line uint32) {
 		return
 	}
 	for other := range m.domains {
-		if other != domain && m.domainMatches(m.names.texts[other], domain) {
+		if other != domain && m.domainMatches(m.names.text(other), domain) {
 			m.domains[other] = join(m.domains[other], source{domain, math.MaxUint32})
 		}
 	}
@@ -140,7 +173,7 @@ func join(sources []source, s source) []source {
 }
 
 func (m *roles) domainMatches(text string, pattern uint32) bool {
-	return m.matchNames(m.domainFunction, text, m.names.texts[pattern])
+	return m.matchNames(m.domainFunction, text, m.names.text(pattern))
 }
 
 // matchNames compares two names as Casbin's role manager does.
@@ -186,7 +219,7 @@ func (m *roles) prepare() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
-		if single(m.roleFunction, m.names.texts[name]) {
+		if single(m.roleFunction, m.names.text(name)) {
 			continue
 		}
 		if members[name] {
@@ -201,7 +234,7 @@ func (m *roles) prepare() {
 func (m *roles) matching(pattern uint32, known map[uint32]bool) []uint32 {
 	var found []uint32
 	for name := range known {
-		if name != pattern && m.matchNames(m.roleFunction, m.names.texts[name], m.names.texts[pattern]) {
+		if name != pattern && m.matchNames(m.roleFunction, m.names.text(name), m.names.text(pattern)) {
 			found = append(found, name)
 		}
 	}
@@ -240,6 +273,9 @@ func (m *roles) reach(into *numbers, name uint32, from []source, now time.Time) 
 	for depth := 0; depth < maxEdges && start < into.len(); depth++ {
 		end := into.len()
 		for i := start; i < end; i++ {
+			for _, role := range m.directly(into.at(i)) {
+				into.add(role)
+			}
 			for _, s := range from {
 				for _, e := range m.of(s.domain, into.at(i)) {
 					if e.line < s.limit && m.holds(e, depth, now) {
@@ -324,7 +360,7 @@ func (m *roles) step(w word, from []source, visit func(word)) {
 		}
 	}
 	for _, group := range m.groups {
-		if group == w.id || !m.matchNames(m.roleFunction, w.text, m.names.texts[group]) {
+		if group == w.id || !m.matchNames(m.roleFunction, w.text, m.names.text(group)) {
 			continue
 		}
 		for _, s := range from {
@@ -340,7 +376,7 @@ func (m *roles) step(w word, from []source, visit func(word)) {
 func (m *roles) stepsTo(w word, strange string, from []source) bool {
 	for _, s := range from {
 		for _, e := range m.before(s, w.id) {
-			if m.matchNames(m.roleFunction, strange, m.names.texts[e.role]) {
+			if m.matchNames(m.roleFunction, strange, m.names.text(e.role)) {
 				return true
 			}
 		}
@@ -358,7 +394,7 @@ func (m *roles) before(s source, name uint32) []edge {
 	return edges[:end]
 }
 
-func (m *roles) word(id uint32) word { return word{id, m.names.texts[id]} }
+func (m *roles) word(id uint32) word { return word{id, m.names.text(id)} }
 
 // present tells whether a link of these sources mentions a name.
 func (m *roles) present(name uint32, from []source) bool {
@@ -389,7 +425,7 @@ func (m *roles) compareAll(stranger, other string, from []source) {
 	}
 	for at := range m.since {
 		if m.present(at.name, from) {
-			m.matchNames(m.roleFunction, m.names.texts[at.name], stranger)
+			m.matchNames(m.roleFunction, m.names.text(at.name), stranger)
 		}
 	}
 }

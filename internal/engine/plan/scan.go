@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/casbin/govaluate"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // EvaluationError is stock Casbin's error at a rule: the matcher could not be
@@ -56,8 +58,12 @@ func (s *set) decide(q *question) (Answer, error) {
 		n = len(rows)
 	}
 	if n >= longScan {
-		scans <- struct{}{}
-		defer func() { <-scans }()
+		select {
+		case scans <- struct{}{}:
+			defer func() { <-scans }()
+		case <-q.ctx.Done():
+			return noAnswer, access.Unavailable("the question waited for its turn: %s", q.ctx.Err())
+		}
 	}
 	t := newTally(s.effect)
 	for i := range n {
@@ -72,7 +78,7 @@ func (s *set) decide(q *question) (Answer, error) {
 		if rest != nil {
 			matched, err := s.interpret(q, rest, row)
 			if err != nil {
-				return noAnswer, &EvaluationError{s.policy.origin(rule), err}
+				return noAnswer, &EvaluationError{s.policy.number(rule), err}
 			}
 			if !matched {
 				continue
@@ -87,7 +93,7 @@ func (s *set) decide(q *question) (Answer, error) {
 
 // placed turns the number of a row into that of the rule.
 func (s *set) placed(a Answer) Answer {
-	a.Rule = s.policy.origin(a.Rule)
+	a.Rule = s.policy.number(a.Rule)
 	return a
 }
 
@@ -177,7 +183,7 @@ func (q *question) cell(field int) string {
 	if q.row == nil {
 		return ""
 	}
-	return q.set.world.names.texts[q.row[field]]
+	return q.set.world.names.text(q.row[field])
 }
 
 // expression gives the interpreter a field of the rule behind =~, compiled; it

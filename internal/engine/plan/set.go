@@ -78,7 +78,7 @@ func (s *set) compiled(function string, field int) map[uint32]pattern {
 	byNumber := map[uint32]pattern{}
 	for i := range s.policy.len() {
 		id := s.policy.row(i)[field]
-		if p, _ := s.world.patterns.add(function, s.world.names.texts[id]); p != nil {
+		if p, _ := s.world.patterns.add(function, s.world.names.text(id)); p != nil {
 			byNumber[id] = p
 		}
 	}
@@ -225,7 +225,7 @@ func (s *set) compileExpressions(field int) {
 	for i := range s.policy.len() {
 		id := s.policy.row(i)[field]
 		if byNumber[id] == nil {
-			byNumber[id], _ = regexp.Compile(s.world.names.texts[id])
+			byNumber[id], _ = regexp.Compile(s.world.names.text(id))
 		}
 	}
 	s.expressions[field] = byNumber

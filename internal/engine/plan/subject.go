@@ -28,8 +28,9 @@ type hierarchy struct {
 // would order rules by chance.
 func (l *loader) sortBySubject() {
 	h := &hierarchy{below: map[string][]string{}, member: map[string]bool{}, line: map[string]int{}, depth: map[string]int{}, unsure: map[string]bool{}}
-	for _, i := range l.links["g"] {
-		h.link(i, l.rules[i].Values)
+	links := l.links["g"]
+	for i := range links.len() {
+		h.link(links.number(i), l.book.values(links.row(i)))
 	}
 	if name := h.circle(); name != "" {
 		l.problem(h.line[name], "link-circle", "", "inheritance runs in a circle here, and Casbin's order by subject would never end")
@@ -53,12 +54,12 @@ func (l *loader) sortPolicyBySubject(p *policy, h *hierarchy) {
 	domain := slices.Index(p.tokens, p.key+"_"+constant.DomainIndex)
 	depths := make([]int, p.len())
 	for i := range depths {
-		name := "::" + l.names.texts[p.row(i)[0]]
+		name := "::" + l.names.text(p.row(i)[0])
 		if domain >= 0 {
-			name = l.names.texts[p.row(i)[domain]] + name
+			name = l.names.text(p.row(i)[domain]) + name
 		}
 		if h.unsure[name] {
-			l.problem(p.origin(i), "link-depth", "", "the subject of this rule stands at different depths below different roles, so Casbin would place the rule by chance")
+			l.problem(p.number(i), "link-depth", "", "the subject of this rule stands at different depths below different roles, so Casbin would place the rule by chance")
 		}
 		depths[i] = h.depth[name]
 	}
