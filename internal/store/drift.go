@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // Drift is a row that is not what the history says: somebody has changed the
@@ -27,22 +29,23 @@ func (d Drift) String() string {
 	return fmt.Sprintf("%s %q is not stored as the history has it", d.Kind, d.Name)
 }
 
-// Drift compares all rows of a tenant with what its history adds up to, in one
-// consistent read, and gives what differs, by kind and name. A row that was
-// changed shows twice: as it is, and as it should be. Verify tells whether the
+// Drift compares all rows of a tenant, its counters and its users' stripes with
+// what its history adds up to, in one consistent read, and gives what differs, by
+// kind and name. What was changed shows twice: as it is, and as it should be. Verify tells whether the
 // history itself is what was written.
 func (s *Store) Drift(ctx context.Context, tenant string) ([]Drift, error) {
-	d := drift{said: map[image]string{}}
+	d := drift{said: map[image]string{}, log: counters{stripes: map[access.Stripe]access.Revision{}}}
 	err := s.snapshot(ctx, tenant, func(v view) error {
 		d.view = v
 		if err := d.history(); err != nil {
 			return err
 		}
-		return d.rows()
+		return inTurn(d.rows, d.striped)
 	})
 	if err != nil {
 		return nil, fault("compare rows with the history of "+tenant, err)
 	}
+	d.counted()
 	return d.differences(), nil
 }
 
@@ -57,48 +60,61 @@ type drift struct {
 	view
 	said  map[image]string // names
 	found []Drift
+	log   counters
+
+	rules, userRules, users int64 // rows
 }
 
 // history adds up all changes.
 func (d *drift) history() error {
-	query := "SELECT kind, name, old_value, new_value FROM revision_change WHERE tenant_id = ? ORDER BY revision, n"
+	query := "SELECT revision, kind, name, old_value, new_value FROM revision_change WHERE tenant_id = ? ORDER BY revision, n"
 	return each(d.ctx, d.tx, query, []any{d.tenant.ID}, func(rows *sql.Rows) error {
 		var c changeRow
-		if err := rows.Scan(&c.Kind, &c.Name, &c.OldValue, &c.NewValue); err != nil || c.Kind == kindEpoch {
+		if err := rows.Scan(&c.Revision, &c.Kind, &c.Name, &c.OldValue, &c.NewValue); err != nil {
 			return err
 		}
-		if c.OldValue != "" {
-			i, err := imageOf(c.Kind, c.Name, c.OldValue)
-			if err != nil {
-				return err
-			}
-			delete(d.said, i)
-		}
-		if c.NewValue == "" {
-			return nil
-		}
-		i, err := imageOf(c.Kind, c.Name, c.NewValue)
-		d.said[i] = c.Name
+		line, err := d.change(c)
+		d.log.take(c, line)
 		return err
 	})
 }
 
+// change notes what a change says is there, and gives the line of a rule.
+func (d *drift) change(c changeRow) (line []string, err error) {
+	if c.Kind == kindEpoch {
+		return nil, nil
+	}
+	if c.OldValue != "" {
+		i, old, err := imageOf(c.Kind, c.Name, c.OldValue)
+		if err != nil {
+			return nil, err
+		}
+		line = old
+		delete(d.said, i)
+	}
+	if c.NewValue == "" {
+		return line, nil
+	}
+	i, line, err := imageOf(c.Kind, c.Name, c.NewValue)
+	d.said[i] = c.Name
+	return line, err
+}
+
 // imageOf leaves out of rules what a migration has filled in without a revision.
-func imageOf(kind, name, value string) (image, error) {
+func imageOf(kind, name, value string) (i image, line []string, err error) {
 	if kind == kindRule {
 		var r ruleImage
 		if err := decode("rule "+name, value, &r); err != nil {
-			return image{}, err
+			return image{}, nil, err
 		}
-		r.Plain = false
-		var err error
+		r.Plain, line = false, r.Line
 		if value, err = encode(r); err != nil {
-			return image{}, err
+			return image{}, nil, err
 		}
 	}
 	l := link{sha256.New()}
 	l.add(kind, name, value)
-	return image{kind: kind, hash: [sha256.Size]byte(l.h.Sum(nil))}, nil
+	return image{kind: kind, hash: [sha256.Size]byte(l.h.Sum(nil))}, line, nil
 }
 
 // is takes note of something that is there.
@@ -108,7 +124,7 @@ func (d *drift) is(kind, name string, content any) error {
 		d.found = append(d.found, Drift{Kind: kind, Name: name, There: true})
 		return nil //nolint:nilerr // that is what was looked for
 	}
-	i, err := imageOf(kind, name, value)
+	i, _, err := imageOf(kind, name, value)
 	if err != nil {
 		return err
 	}
@@ -129,14 +145,23 @@ func (d *drift) rows() error {
 			return err
 		}
 	}
-	err := readUsers(d.ctx, d.tx, d.tenant.ID, "id", func(r userRow) error { return d.is(kindUser, r.name(), r.image()) })
+	err := readUsers(d.ctx, d.tx, d.tenant.ID, "id", func(r userRow) error {
+		d.users++
+		return d.is(kindUser, r.name(), r.image())
+	})
 	if err != nil {
 		return err
 	}
 	if err := d.keys(); err != nil {
 		return err
 	}
-	return readRules(d.view, func(r ruleRow) error { return d.is(kindRule, r.name(), r.image()) })
+	return readRules(d.view, func(r ruleRow) error {
+		d.rules++
+		if r.users() {
+			d.userRules++
+		}
+		return d.is(kindRule, r.name(), r.image())
+	})
 }
 
 // keys: their hashes do not stand in the history, so a secret that was replaced
@@ -159,6 +184,7 @@ func (d *drift) differences() []Drift {
 	for i, name := range d.said {
 		d.found = append(d.found, Drift{Kind: i.kind, Name: name})
 	}
+	clear(d.said)
 	slices.SortFunc(d.found, func(a, b Drift) int {
 		there := 0
 		if a.There != b.There {

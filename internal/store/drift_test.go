@@ -1,8 +1,10 @@
 package store_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +41,10 @@ func TestDrift(t *testing.T) {
 			{"key", "UPDATE api_key SET kind = 'admin' WHERE id = 'k2'", "UPDATE api_key SET kind = 'read' WHERE id = 'k2'"},
 			{"group", "UPDATE user_groups SET body = REPLACE(body, 'company', 'kompany'), code = 'Sales' WHERE code = 'sales'", "UPDATE user_groups SET body = REPLACE(body, 'kompany', 'company'), code = 'sales' WHERE code = 'Sales'"},
 			{"tenant", "UPDATE tenant SET settings = REPLACE(settings, 'allow-ov', 'deny-ov')", "UPDATE tenant SET settings = REPLACE(settings, 'deny-ov', 'allow-ov')"},
+			{"counter", "UPDATE tenant SET rules = rules + 1", "UPDATE tenant SET rules = rules - 1"},
+			{"counter", "UPDATE tenant SET user_rules = user_rules - 1", "UPDATE tenant SET user_rules = user_rules + 1"},
+			{"counter", "UPDATE tenant SET users = 0 - users", "UPDATE tenant SET users = 0 - users"},
+			{"counter", "UPDATE tenant SET policy_revision = policy_revision - 5", "UPDATE tenant SET policy_revision = policy_revision + 5"},
 		} {
 			execute(t, raw, tc.do)
 			if found := drifted(); len(found) != 2 || found[0].Kind != tc.kind || !found[0].There && !found[1].There || found[0].There && found[1].There {
@@ -65,6 +71,46 @@ func TestDrift(t *testing.T) {
 		if err := s.Verify(t.Context(), "default"); err != nil {
 			t.Errorf("the history was not touched: %v", err)
 		}
+	})
+}
+
+// TestDrift_stripes: a stripe by which replicas know what they may remember of
+// users is held against their newest changes; a new epoch is a new beginning.
+func TestDrift_stripes(t *testing.T) {
+	onEach(t, func(db database) {
+		t := db.t
+		s, raw := accesstest.OpenStore(t, db.options), beside(t, db.options)
+		apply(t, s, accesstest.StorePolicy("default"))
+		stripe := access.StripeOf("42")
+		drifted := func(statement string, want ...string) {
+			t.Helper()
+			execute(t, raw, strings.ReplaceAll(statement, "{s}", fmt.Sprint(stripe)))
+			found, err := s.Drift(t.Context(), "default")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var said []string
+			for _, d := range found {
+				said = append(said, d.String())
+			}
+			for i, w := range want {
+				want[i] = fmt.Sprintf(w, stripe)
+			}
+			if !slices.Equal(said, want) {
+				t.Errorf("after %s: %q, want %q", statement, said, want)
+			}
+		}
+		const lacks = `stripe "%d at revision 2" is not stored as the history has it`
+		drifted("UPDATE subject_stripe SET revision = revision")
+		drifted("UPDATE subject_stripe SET revision = 1 WHERE stripe = {s}", `stripe "%d at revision 1" is stored in a way that no revision wrote`, lacks)
+		drifted("UPDATE subject_stripe SET revision = 9 WHERE stripe = {s}", lacks, `stripe "%d at revision 9" is stored in a way that no revision wrote`)
+		drifted("DELETE FROM subject_stripe WHERE stripe = {s}", lacks)
+		drifted("INSERT INTO subject_stripe (tenant_id, stripe, revision) SELECT id, {s}, 9 FROM tenant", lacks, `stripe "%d at revision 9" is stored in a way that no revision wrote`)
+		if err := s.RenewEpoch(t.Context(), "default", any1); err != nil {
+			t.Fatal(err)
+		}
+		drifted("UPDATE subject_stripe SET revision = revision")
+		drifted("UPDATE subject_stripe SET revision = 4 WHERE stripe = {s}", `stripe "%d at revision 4" is stored in a way that no revision wrote`)
 	})
 }
 

@@ -15,6 +15,10 @@ func (s *Store) RenewEpoch(ctx context.Context, tenant string, c access.Change) 
 	_, err := s.commit(ctx, c, existing(tenant), func(w *write) error {
 		before := w.tenant.Epoch
 		w.tenant.Epoch = newEpoch()
+		err := w.tx.Table("subject_stripe").Where("tenant_id = ?", w.tenant.ID).Update("revision", w.tenant.Revision+1).Error
+		if err != nil {
+			return err
+		}
 		return w.note(kindEpoch, tenant, before, w.tenant.Epoch)
 	})
 	return err
