@@ -214,6 +214,10 @@ func TestTable_storeReadOnly(t *testing.T) {
 	sqlExec(t, root, "SET GLOBAL read_only = 1")
 	w.refusesWrites(2 * time.Second)
 	w.replica.agrees(w.policy)
+	eventually(t, "readiness says that nothing can be written", func() bool {
+		status, health := w.replica.ready()
+		return status == http.StatusOK && health.Status == "degraded" && strings.Contains(reasons(health.Checks), "nothing can be written")
+	})
 	sqlExec(t, root, "SET GLOBAL read_only = 0")
 	w.recovers()
 }

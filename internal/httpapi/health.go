@@ -24,10 +24,13 @@ func (c *call) livez() error {
 func (c *call) readyz() error {
 	policy := c.api.policyCheck()
 	h := api.Health{Status: policy.Status, Checks: []api.HealthCheck{policy}}
-	if shadow := c.api.shadowCheck(); shadow.Name != "" {
-		h.Checks = append(h.Checks, shadow)
+	for _, other := range []api.HealthCheck{c.api.storeCheck(), c.api.shadowCheck()} {
+		if other.Name == "" {
+			continue
+		}
+		h.Checks = append(h.Checks, other)
 		if h.Status == healthOK {
-			h.Status = shadow.Status
+			h.Status = other.Status
 		}
 	}
 	if c.api.draining.Load() {
@@ -70,6 +73,19 @@ func followingOf(f service.Following) *api.Following {
 		}
 	}
 	return w
+}
+
+// storeCheck shows a store that is read but cannot be written: full, or made
+// read-only. It only degrades, for no answer depends on it.
+func (a *door) storeCheck() api.HealthCheck {
+	if a.o.Replicas == nil {
+		return api.HealthCheck{}
+	}
+	check := api.HealthCheck{Name: "store", Status: healthOK}
+	if why := a.o.Replicas.Trouble(); why != "" {
+		check.Status, check.Reasons = healthDegraded, []string{why}
+	}
+	return check
 }
 
 // shadowCheck shows answers that differ from those of stock Casbin. They only

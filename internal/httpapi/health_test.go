@@ -109,9 +109,9 @@ func TestReadyz_shadow(t *testing.T) {
 		status string
 		checks int
 	}{
-		"off":         {status: "ok", checks: 1},
-		"alike":       {shadow: func() []string { return nil }, status: "ok", checks: 2},
-		"differences": {shadow: func() []string { return []string{"6 answers differ"} }, status: "degraded", checks: 2},
+		"off":         {status: "ok", checks: 2},
+		"alike":       {shadow: func() []string { return nil }, status: "ok", checks: 3},
+		"differences": {shadow: func() []string { return []string{"6 answers differ"} }, status: "degraded", checks: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, func(o *httpapi.Options) { o.Shadow = tc.shadow })

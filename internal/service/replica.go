@@ -65,6 +65,7 @@ type Replicas struct {
 	id      string
 	started time.Time
 	address atomic.Pointer[string]
+	mute    atomic.Bool // the last attempt to write failed
 }
 
 // NewReplicas makes this process known under a random id.
@@ -84,18 +85,43 @@ func NewReplicas(s ReplicaStore, f *Follower, o ReplicasOptions) *Replicas {
 func (r *Replicas) Run(ctx context.Context, address string) {
 	r.address.Store(&address)
 	defer r.leave(ctx)
-	next := time.NewTicker(r.opts.Every)
-	defer next.Stop()
 	for {
-		if err := r.store.Beat(ctx, r.self()); err != nil && ctx.Err() == nil {
-			r.opts.Log.Warn("this replica could not say how it does", "error", err)
-		}
+		next := time.NewTimer(r.beat(ctx))
 		select {
 		case <-ctx.Done():
+			next.Stop()
 			return
 		case <-next.C:
 		}
 	}
+}
+
+// beat says how this process does, and gives the time until the next time: soon
+// after a failure, so that its end is noticed soon.
+func (r *Replicas) beat(ctx context.Context) time.Duration {
+	within, cancel := context.WithTimeout(ctx, beatTime)
+	defer cancel()
+	err := r.store.Beat(within, r.self())
+	if ctx.Err() != nil {
+		return 0
+	}
+	if r.mute.Store(err != nil); err == nil {
+		return r.opts.Every
+	}
+	r.opts.Log.Warn("this replica could not say how it does", "error", err)
+	return min(r.opts.Every, time.Second)
+}
+
+// beatTime bounds what saying how this process does may take.
+const beatTime = 3 * time.Second
+
+// Trouble says in words that nothing can be written, as the last attempt has
+// shown; empty when it could. Questions are answered all the same.
+func (r *Replicas) Trouble() string {
+	if r.mute.Load() {
+		return "nothing can be written to the store now, so changes are refused; the log says why"
+	}
+	return ""
 }
 
 func (r *Replicas) leave(ctx context.Context) {

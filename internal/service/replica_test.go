@@ -17,15 +17,18 @@ type replicaList struct {
 	mu    sync.Mutex
 	all   map[string]access.Replica
 	err   error
+	full  error // of every write
 	beats chan access.Replica
 }
 
 func (l *replicaList) Beat(_ context.Context, r access.Replica) error {
 	l.mu.Lock()
-	l.all[r.ID] = r
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	if l.full == nil {
+		l.all[r.ID] = r
+	}
 	l.beats <- r
-	return nil
+	return l.full
 }
 
 func (l *replicaList) Leave(_ context.Context, id string) error {
@@ -74,6 +77,33 @@ func TestReplicas_beats(t *testing.T) {
 	if all, _ := l.Replicas(t.Context()); len(all) != 0 {
 		t.Errorf("left behind: %+v", all)
 	}
+}
+
+// TestReplicas_full: that nothing can be written is known, and its end too.
+func TestReplicas_full(t *testing.T) {
+	r := newRig()
+	replicas, l := newReplicas(r)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	beaten := func(full error) {
+		l.mu.Lock()
+		l.full = full
+		l.mu.Unlock()
+		for range 102 { // those that wait in the channel, and one that began before
+			<-l.beats
+		}
+	}
+	go func() { replicas.Run(ctx, ""); close(done) }()
+	beaten(access.Unavailable("full"))
+	if replicas.Trouble() == "" {
+		t.Error("a store that is full is no trouble")
+	}
+	beaten(nil)
+	if why := replicas.Trouble(); why != "" {
+		t.Errorf("trouble is not over: %s", why)
+	}
+	cancel()
+	<-done
 }
 
 // TestReplicas_status: who may see all tenants sees all replicas, others their
