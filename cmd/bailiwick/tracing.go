@@ -134,4 +134,3 @@ func (f followed) Changes(ctx context.Context, tenant string, from access.Revisi
 func revision(name string, r access.Revision) attribute.KeyValue {
 	return attribute.Int64(name, int64(r)) //nolint:gosec // they are counted from 1 by one, and kept as int64
 }
-
