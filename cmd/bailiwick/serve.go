@@ -133,8 +133,8 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		Replicas:  replicas,
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Directory: house.directory, Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
-		Series:    func() []httpapi.Series { return append(near.series(house.kept), house.shadowSeries()...) },
-		Shadow:    house.warnings(), Tracing: traces.spans(),
+		Series: func() []httpapi.Series { return append(near.series(house.kept), house.shadowSeries()...) },
+		Shadow: house.warnings(), Tracing: traces.spans(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),
 	})
