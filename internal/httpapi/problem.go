@@ -46,6 +46,7 @@ var kinds = []kind{
 	{access.ErrNotFound, http.StatusNotFound, "not_found", "What was named does not exist"},
 	{errRoute, http.StatusNotFound, "path_unknown", "There is nothing at this path"},
 	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "This path does not know the method"},
+	{service.ErrConflict, http.StatusConflict, "conflict", "What is there forbids the change"},
 	{access.ErrExists, http.StatusConflict, "exists", "What should be made exists already"},
 	{access.ErrStale, http.StatusConflict, "stale", "The base revision has moved on"},
 	{errOverloaded, http.StatusServiceUnavailable, "overloaded", "Too much is being asked at one time"},
@@ -84,6 +85,14 @@ func problemOf(err error) api.Problem {
 		return p
 	}
 	k := kindOf(err)
+	var stranded *service.Stranded
+	if errors.As(err, &stranded) {
+		p := newProblem(k, stranded.Error())
+		for _, id := range stranded.Users {
+			p.Details = append(p.Details, api.Detail{Field: "user", Reason: id})
+		}
+		return p
+	}
 	var told *access.Error
 	if k.is == nil || !errors.As(err, &told) {
 		return newProblem(k, "")

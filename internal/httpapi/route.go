@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,12 @@ type route struct {
 // searchText is what holds for all searches.
 const searchText = "A search that cannot be finished in time is 503, never a part of the answer. Tenants with a Casbin model of their own can be asked but not searched."
 
-// routes is the API. Paths that only exist below /t/{tenant} do not exist.
-var routes = []route{
+// routes is the API: each noun of the directory has its part in its own file.
+// Paths that only exist below /t/{tenant} do not exist.
+var routes = slices.Concat(firstRoutes, groupRoutes, roleRoutes)
+
+// firstRoutes is everything but the directory.
+var firstRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/enforce", everyTenant: true, need: access.KeyDecide, inMemory: true,
 		serve: (*call).enforce, tag: "Decisions", summary: "Ask one question",

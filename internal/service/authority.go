@@ -359,7 +359,7 @@ func (j *judgement) keepsSuperuser(ctx context.Context) error {
 			return err
 		}
 		if had {
-			return &access.Error{Kind: access.ErrExists, Field: "superuser", Message: "this would leave the tenant without an active superuser for good; make another one first"}
+			return &access.Error{Kind: ErrConflict, Field: "superuser", Message: "this would leave the tenant without an active superuser for good; make another one first"}
 		}
 	}
 	return nil

@@ -194,13 +194,26 @@ func left(links []access.Link, code, moveTo string) []access.Link {
 	return all
 }
 
+// Stranded is the error of a change that would leave users without a group.
+type Stranded struct { //nolint:errname // it says what would happen
+	Users []string // their ids
+	err   error
+}
+
+// Error names some of them.
+func (e *Stranded) Error() string { return e.err.Error() }
+
+// Unwrap gives the error in words, of kind ErrConflict.
+func (e *Stranded) Unwrap() error { return e.err }
+
 // strand refuses to leave users without a group.
 func strand(code string, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return &access.Error{Kind: access.ErrExists, Field: "move_to", Message: fmt.Sprintf(
-		"%q is the only group of %d users: %s; name a group to move them to", code, len(ids), listed(ids))}
+	slices.Sort(ids)
+	return &Stranded{Users: ids, err: &access.Error{Kind: ErrConflict, Field: "move_to", Message: fmt.Sprintf(
+		"%q is the only group of %d users: %s; name a group to move them to", code, len(ids), listed(ids))}}
 }
 
 // leaveAll takes everybody out of a group. Whoever has no other one is put into

@@ -76,10 +76,7 @@ func (d *Directory) PatchRole(ctx context.Context, caller access.Caller, tenant,
 		if err != nil {
 			return err
 		}
-		set(&r.Name, patch.Name)
-		set(&r.Description, patch.Description)
-		set(&r.Roles, patch.Roles)
-		set(&r.Grants, patch.Grants)
+		patch.Apply(r)
 		if err := validRole(r); err != nil {
 			return err
 		}
@@ -90,6 +87,14 @@ func (d *Directory) PatchRole(ctx context.Context, caller access.Caller, tenant,
 		return err
 	})
 	return entry, revision, err
+}
+
+// Apply changes what is named in the patch.
+func (patch *RolePatch) Apply(r *access.Role) {
+	set(&r.Name, patch.Name)
+	set(&r.Description, patch.Description)
+	set(&r.Roles, patch.Roles)
+	set(&r.Grants, patch.Grants)
 }
 
 // Role gives one role.
@@ -228,7 +233,7 @@ func (d *Directory) DeleteRole(ctx context.Context, caller access.Caller, tenant
 			return err
 		}
 		if len(holders) > 0 {
-			return &access.Error{Kind: access.ErrExists, Field: "role", Message: fmt.Sprintf("%q is held by %s", code, listed(holders))}
+			return &access.Error{Kind: ErrConflict, Field: "role", Message: fmt.Sprintf("%q is held by %s", code, listed(holders))}
 		}
 		p.Roles = slices.Delete(p.Roles, roleAt(p, code), roleAt(p, code)+1)
 		return nil

@@ -1,0 +1,515 @@
+package httpapi
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/service"
+)
+
+const groupPath = "/v1/tenants/{tenant}/groups"
+
+// listText is what holds for lists.
+const listText = "Query: q finds a part of code, name or description; sort names a column, with - before it for the reverse; page_size is 1 to 1000, 50 when left out; page_token is the next_page_token of the page before. "
+
+// changeText is what holds for changes of the directory.
+const changeText = "Nobody gives what he does not hold, and nobody touches what holds more than he does: 403, and nothing has changed. What was changed decides when the answer is sent. "
+
+var groupRoutes = []route{
+	{
+		method: http.MethodGet, path: groupPath, tenant: true, need: access.KeyRead,
+		serve: (*call).listGroups, tag: "Directory", summary: "List groups",
+		text:   listText + "Default groups come first unless sort is name, code, kind or members. kind and base filter. With view=tree the answer is the tree of groups by what they are based on, from the group that node names, depth levels deep.",
+		answer: api.Groups{}, also: api.GroupTree{},
+	},
+	{
+		method: http.MethodPost, path: groupPath, tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).createGroup, tag: "Directory", summary: "Create a group",
+		text: changeText, body: api.NewGroup{}, answer: api.Group{}, status: http.StatusCreated,
+	},
+	{
+		method: http.MethodGet, path: groupPath + "/{code}", tenant: true, need: access.KeyRead,
+		serve: (*call).showGroup, tag: "Directory", summary: "Show a group", answer: api.Group{},
+	},
+	{
+		method: http.MethodPatch, path: groupPath + "/{code}", tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).patchGroup, tag: "Directory", summary: "Change a group",
+		text: changeText + "409 where the new base would make a circle or a chain that is too deep; the detail shows it.",
+		body: api.GroupPatch{}, answer: api.Group{},
+	},
+	{
+		method: http.MethodDelete, path: groupPath + "/{code}", tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).deleteGroup, tag: "Directory", summary: "Delete a group",
+		text:   changeText + "409 while it is somebody's only group: the details name the users. With move_to=<code> in the query they come to be in that group by the same revision. Also 409 while groups are based on it, and for default groups and templates.",
+		answer: api.DirectoryChanged{},
+	},
+	{
+		method: http.MethodPut, path: groupPath + "/{code}/rights", tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).putRights, tag: "Directory", summary: "Replace the own rights of a group",
+		text: changeText, body: api.Rights{}, answer: api.Group{},
+	},
+	{
+		method: http.MethodGet, path: groupPath + "/{code}/permissions", tenant: true, need: access.KeyRead,
+		serve: (*call).groupPermissions, tag: "Directory", summary: "Show what members of a group may do, and where it comes from",
+		answer: api.Permissions{},
+	},
+	{
+		method: http.MethodGet, path: groupPath + "/{code}/members", tenant: true, need: access.KeyRead,
+		serve: (*call).listMembers, tag: "Directory", summary: "List the members of a group",
+		text:   "In the order of their ids. Query: page_size and page_token as for all lists.",
+		answer: api.Members{},
+	},
+	{
+		method: http.MethodPost, path: groupPath + "/{code}/members", tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).addMembers, tag: "Directory", summary: "Put users into a group",
+		text: changeText, body: api.NewMembers{}, answer: api.DirectoryChanged{},
+	},
+	{
+		method: http.MethodPost, path: groupPath + "/{code}/members/move", tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).moveMembers, tag: "Directory", summary: "Take users out of a group, or move them to another one",
+		text: changeText + "409 for those who would be left without a group.",
+		body: api.MovedMembers{}, answer: api.DirectoryChanged{},
+	},
+	{
+		method: http.MethodDelete, path: groupPath + "/{code}/members/{user}", tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).removeMember, tag: "Directory", summary: "Take a user out of a group",
+		text:   changeText + "409 where it is his only one, unless move_to=<code> is in the query.",
+		answer: api.DirectoryChanged{},
+	},
+}
+
+// groupMembers are the fields of a group that can be written.
+var groupMembers = []string{"name", "description", "kind", "base", "roles", "grants", "signature", "reach", "scopes", "attributes"}
+
+var (
+	groupNames     = names{known: slices.Concat([]string{"code"}, groupMembers, editMembers), closed: true}
+	patchNames     = names{known: slices.Concat(groupMembers, editMembers), closed: true}
+	rightsNames    = names{known: slices.Concat([]string{"grants"}, editMembers), closed: true}
+	membersNames   = names{known: slices.Concat([]string{"members"}, editMembers), closed: true}
+	newMemberNames = names{known: []string{"user", "first", "scope", "from", "until"}, closed: true}
+	moveNames      = names{known: slices.Concat([]string{"users", "move_to"}, editMembers), closed: true}
+)
+
+// groupBody is what a body says of a group.
+type groupBody struct {
+	code   string
+	patch  service.GroupPatch
+	reach  string
+	scopes []access.Scope
+	given  map[string]bool
+	edit   api.Edit
+}
+
+func (c *call) readGroup(n *names) (*groupBody, error) {
+	b := &groupBody{given: map[string]bool{}}
+	err := c.read(func(r *reader) error {
+		return r.object("", n, func(name string) error {
+			b.given[name] = true
+			return r.groupMember(name, b)
+		})
+	})
+	if err == nil {
+		err = b.ceiling()
+	}
+	return b, err
+}
+
+func (r *reader) groupMember(name string, b *groupBody) error {
+	switch name {
+	case "code":
+		return r.text(name, &b.code)
+	case "name":
+		return r.optional(name, maxIDBytes, &b.patch.Name)
+	case "description":
+		return r.optional(name, maxDescription, &b.patch.Description)
+	case "base":
+		return r.optional(name, maxIDBytes, &b.patch.Base)
+	case "signature":
+		return r.optional(name, maxSignature, &b.patch.Signature)
+	case "kind":
+		b.patch.Kind = new(access.GroupKind)
+		if r.null() {
+			return nil
+		}
+		return r.text(name, (*string)(b.patch.Kind))
+	case "roles":
+		b.patch.Roles = new([]access.Link)
+		if r.null() {
+			return nil
+		}
+		return r.links(name, b.patch.Roles)
+	case "grants":
+		b.patch.Grants = new([]access.Grant)
+		if r.null() {
+			return nil
+		}
+		return r.grants(name, b.patch.Grants)
+	case "reach":
+		if r.null() {
+			return nil
+		}
+		return r.text(name, &b.reach)
+	case "scopes":
+		return r.scopes(name, &b.scopes)
+	case "attributes":
+		return r.attributes(name, &b.patch.Attributes)
+	}
+	return r.edit(name, &b.edit)
+}
+
+// optional reads a text that null makes empty.
+func (r *reader) optional(field string, limit int, to **string) error {
+	*to = new(string)
+	if r.null() {
+		return nil
+	}
+	return r.textUpTo(field, limit, *to)
+}
+
+func (r *reader) scopes(field string, to *[]access.Scope) error {
+	if r.null() {
+		return nil
+	}
+	return r.list(field, func(i int) error {
+		var s string
+		err := r.text(fmt.Sprintf("%s[%d]", field, i), &s)
+		*to = append(*to, access.Scope(s))
+		return err
+	})
+}
+
+// ceiling makes one of reach and scopes. The selected scopes alone mean selected.
+func (b *groupBody) ceiling() error {
+	if !b.given["reach"] && !b.given["scopes"] {
+		return nil
+	}
+	if b.reach == "" && len(b.scopes) > 0 {
+		b.reach = "selected"
+	}
+	scopes := []access.Scope(nil)
+	switch b.reach {
+	case "", "all":
+	case "none":
+		scopes = []access.Scope{}
+	case "selected":
+		scopes = b.scopes
+		if len(scopes) == 0 {
+			return access.Invalid("scopes", "names no scope, and reach is selected")
+		}
+	default:
+		return access.Invalid("reach", "%q is none of all, selected, none", b.reach)
+	}
+	if b.reach != "selected" && len(b.scopes) > 0 {
+		return access.Invalid("scopes", "are only for reach selected")
+	}
+	b.patch.Scopes = &scopes
+	return nil
+}
+
+func (c *call) createGroup() error {
+	b, err := c.readGroup(&groupNames)
+	if err != nil {
+		return err
+	}
+	g := access.Group{Code: b.code}
+	b.patch.Apply(&g)
+	made, revision, err := c.api.o.Directory.CreateGroup(c.ctx(), c.caller, c.tenant, g, changeOf(b.edit))
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusCreated, groupOf(&made, revision))
+}
+
+func (c *call) patchGroup() error {
+	b, err := c.readGroup(&patchNames)
+	if err != nil {
+		return err
+	}
+	g, revision, err := c.api.o.Directory.PatchGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), b.patch, changeOf(b.edit))
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, groupOf(&g, revision))
+}
+
+func (c *call) showGroup() error {
+	g, revision, err := c.api.o.Directory.Group(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, groupOf(&g, revision))
+}
+
+func groupOf(g *service.GroupEntry, revision access.Revision) api.Group {
+	w := api.Group{Code: g.Code, Members: g.Members, Children: g.Children, Revision: uint64(revision)}
+	w.GroupFields = api.GroupFields{
+		Name: g.Name, Description: g.Description, Kind: string(cmp.Or(g.Kind, access.GroupRegular)), Base: g.Base,
+		Roles: roleLinksOf(g.Roles), Grants: rightsOf(g.Grants), Signature: g.Signature, Attributes: g.Attributes, Reach: "all",
+	}
+	if g.Scopes != nil {
+		w.Reach = "none"
+	}
+	for _, s := range g.Scopes {
+		w.Reach = "selected"
+		w.Scopes = append(w.Scopes, string(s))
+	}
+	return w
+}
+
+func (c *call) putRights() error {
+	var b groupBody
+	given := false
+	err := c.read(func(r *reader) error {
+		return r.object("", &rightsNames, func(name string) error {
+			given = given || name == "grants"
+			return r.groupMember(name, &b)
+		})
+	})
+	if err == nil && !given {
+		err = access.Invalid("grants", "is required")
+	}
+	if err != nil {
+		return err
+	}
+	g, revision, err := c.api.o.Directory.GroupRights(c.ctx(), c.caller, c.tenant, c.g.Param("code"), *b.patch.Grants, changeOf(b.edit))
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, groupOf(&g, revision))
+}
+
+func (c *call) deleteGroup() error {
+	change, err := c.changeAsked()
+	if err != nil {
+		return err
+	}
+	moved, revision, err := c.api.o.Directory.DeleteGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.g.Query("move_to"), change)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, api.DirectoryChanged{Revision: uint64(revision), Moved: moved})
+}
+
+func (c *call) listGroups() error {
+	if view := c.g.Query("view"); view == "tree" {
+		return c.groupTree()
+	} else if view != "" && view != "grid" {
+		return access.Invalid("view", "%q is neither grid nor tree", view)
+	}
+	size, err := c.queryNumber("page_size", defaultPage, service.MaxPage)
+	if err != nil {
+		return err
+	}
+	page, err := c.api.o.Directory.Groups(c.ctx(), c.caller, c.tenant, service.GroupQuery{
+		Q: c.g.Query("q"), Kind: access.GroupKind(c.g.Query("kind")), Base: c.g.Query("base"),
+		Sort: c.g.Query("sort"), After: c.g.Query("page_token"), Most: size,
+	})
+	if err != nil {
+		return err
+	}
+	w := api.Groups{Groups: make([]api.Group, len(page.Groups)), Total: page.Total, NextPageToken: page.Next, Revision: uint64(page.Revision)}
+	for i := range page.Groups {
+		w.Groups[i] = groupOf(&page.Groups[i], 0)
+	}
+	return c.reply(http.StatusOK, w)
+}
+
+const defaultPage = 50
+
+// queryNumber reads a number of the query, def when it is not there. A page
+// size of 0 is refused.
+func (c *call) queryNumber(name string, def, most int) (int, error) {
+	text, given := c.g.GetQuery(name)
+	if !given {
+		return def, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < min(def, 1) || n > most {
+		return 0, access.Invalid(name, "must be a number from %d to %d", min(def, 1), most)
+	}
+	return n, nil
+}
+
+func (c *call) groupTree() error {
+	depth, err := c.queryNumber("depth", 0, access.MaxInheritance)
+	if err != nil {
+		return err
+	}
+	tree, revision, err := c.api.o.Directory.GroupTree(c.ctx(), c.caller, c.tenant, c.g.Query("node"), depth)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, api.GroupTree{Groups: nodesOf(tree), Revision: uint64(revision)})
+}
+
+func nodesOf(nodes []service.GroupNode) []api.GroupNode {
+	all := []api.GroupNode{}
+	for i := range nodes {
+		n := &nodes[i]
+		w := api.GroupNode{
+			Code: n.Code, Name: n.Name, Kind: string(cmp.Or(n.Kind, access.GroupRegular)), Members: n.Members, Children: n.Children,
+		}
+		if len(n.Nodes) > 0 {
+			w.Groups = nodesOf(n.Nodes)
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+func (c *call) groupPermissions() error {
+	p, err := c.api.o.Directory.GroupPermissions(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, permissionsOf(&p))
+}
+
+func permissionsOf(p *service.Permissions) api.Permissions {
+	w := api.Permissions{Superuser: p.Superuser, Permissions: []api.Permission{}, Revision: uint64(p.Revision)}
+	for _, r := range p.Reached {
+		if r.Rule.Values[0] == access.SuperuserRole {
+			continue // it stands for itself
+		}
+		permission := api.Permission{Origin: "own", Right: api.Right{
+			Section: string(r.Holding.Section), Rights: r.Holding.Act.Rights.Names(), Crud: int(r.Holding.Act.Rights),
+			Scope: narrow(r.Holding.Scope), Effect: string(r.Holding.Effect), Condition: p.Conditions[r.Holding.Condition], Term: termOf(r.Rule.Validity),
+		}}
+		if r.Holding.Act.Name != "" {
+			permission.Rights = append(permission.Rights, r.Holding.Act.Name)
+		}
+		for _, link := range r.Path {
+			permission.Via = append(permission.Via, holderOf(link.Values[1]))
+		}
+		if n := len(permission.Via); n > 0 {
+			permission.Origin = permission.Via[n-1]
+		}
+		w.Permissions = append(w.Permissions, permission)
+	}
+	return w
+}
+
+// holderOf writes the name of a group or role for people: "group:sales".
+func holderOf(name string) string {
+	if code, ok := strings.CutPrefix(name, "g:"); ok {
+		return "group:" + code
+	}
+	return "role:" + strings.TrimPrefix(name, "r:")
+}
+
+func (c *call) listMembers() error {
+	size, err := c.queryNumber("page_size", defaultPage, service.MaxPage)
+	if err != nil {
+		return err
+	}
+	page, err := c.api.o.Directory.Members(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.g.Query("page_token"), size)
+	if err != nil {
+		return err
+	}
+	w := api.Members{Members: make([]api.Member, len(page.Members)), Total: page.Total, NextPageToken: page.Next, Revision: uint64(page.Revision)}
+	for i, m := range page.Members {
+		w.Members[i] = api.Member{
+			User: m.User.ID, Name: m.User.Name, Email: m.User.Email, Status: string(cmp.Or(m.User.Status, access.UserActive)), Place: m.Place,
+		}
+		for _, l := range m.Within {
+			w.Members[i].Within = append(w.Members[i].Within, api.Within{Scope: narrow(l.Scope), Term: termOf(l.Validity)})
+		}
+	}
+	return c.reply(http.StatusOK, w)
+}
+
+func (c *call) addMembers() error {
+	var members []service.NewMember
+	var edit api.Edit
+	err := c.read(func(r *reader) error {
+		return r.object("", &membersNames, func(name string) error {
+			if name != "members" {
+				return r.edit(name, &edit)
+			}
+			return r.newMembers(name, &members)
+		})
+	})
+	if err == nil && len(members) == 0 {
+		err = access.Invalid("members", "is required")
+	}
+	if err != nil {
+		return err
+	}
+	revision, err := c.api.o.Directory.AddMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), members, changeOf(edit))
+	return c.changed(revision, err)
+}
+
+func (c *call) changed(revision access.Revision, err error) error {
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, api.DirectoryChanged{Revision: uint64(revision)})
+}
+
+func (r *reader) newMembers(field string, to *[]service.NewMember) error {
+	return r.list(field, func(i int) error {
+		if i == maxGrants {
+			r.note(access.Invalid(field, "has more than %d elements", maxGrants))
+		}
+		at := fmt.Sprintf("%s[%d].", field, i)
+		var m service.NewMember
+		err := r.object(at[:len(at)-1], &newMemberNames, func(name string) error {
+			switch name {
+			case "user":
+				return r.text(at+name, &m.ID)
+			case "first":
+				return r.flag(at+name, &m.First)
+			case "scope":
+				return r.text(at+name, (*string)(&m.Scope))
+			case "from":
+				return r.moment(at+name, &m.Validity.From)
+			}
+			return r.moment(at+name, &m.Validity.Until)
+		})
+		*to = append(*to, m)
+		return err
+	})
+}
+
+func (c *call) moveMembers() error {
+	var w api.MovedMembers
+	err := c.read(func(r *reader) error {
+		return r.object("", &moveNames, func(name string) error {
+			switch name {
+			case "users":
+				return r.list(name, func(i int) error {
+					var id string
+					err := r.text(fmt.Sprintf("users[%d]", i), &id)
+					w.Users = append(w.Users, id)
+					return err
+				})
+			case "move_to":
+				return r.text(name, &w.MoveTo)
+			}
+			return r.edit(name, &w.Edit)
+		})
+	})
+	if err == nil && (len(w.Users) == 0 || len(w.Users) > maxGrants) {
+		err = access.Invalid("users", "must name 1 to %d users", maxGrants)
+	}
+	if err != nil {
+		return err
+	}
+	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), w.Users, w.MoveTo, changeOf(w.Edit))
+	return c.changed(revision, err)
+}
+
+func (c *call) removeMember() error {
+	change, err := c.changeAsked()
+	if err != nil {
+		return err
+	}
+	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), []string{c.g.Param("user")}, c.g.Query("move_to"), change)
+	return c.changed(revision, err)
+}
