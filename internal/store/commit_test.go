@@ -113,6 +113,46 @@ func TestCommit_everyRowCounts(t *testing.T) {
 	})
 }
 
+// TestApply_loadable: what Load would refuse is refused before it is committed.
+func TestApply_loadable(t *testing.T) {
+	s := accesstest.OpenStore(t, databases["sqlite"](t))
+	p := &access.Policy{Tenant: access.DefaultTenant, Groups: []access.Group{{Code: "sales"}}, Users: []access.User{{ID: "42", Groups: []access.Link{{To: "sales"}}}}}
+	for value, fits := range map[string]bool{"u:42": true, "g:sales": true, "g:nobody": false, "u:a,b": false, "42": false, "": false, "u:4\x1f2": false} {
+		if err := s.Loadable(t.Context(), p, value); (err == nil) != fits || err != nil && !strings.Contains(err.Error(), "casbin_rule row") {
+			t.Errorf("a rule that begins with %q: %v", value, err)
+		}
+	}
+}
+
+// TestLoad_mark: a value that holds what separates values on the way from the
+// database is read as it is, and refused by the rule that it is in; so is a number
+// that is none. The next policy mends it.
+func TestLoad_mark(t *testing.T) {
+	onEach(t, func(d database) {
+		t := d.t
+		s, raw := accesstest.OpenStore(t, d.options), beside(t, d.options)
+		p := accesstest.StorePolicy(access.DefaultTenant)
+		before := apply(t, s, p)
+		for _, spoil := range []string{"v0 = CONCAT('u:a', CHAR(31), 'b')", "v1 = CONCAT(CHAR(31), 'g:sales')", "v5 = CONCAT('', CHAR(31))", "origin = CONCAT('x', CHAR(31), 'y')"} {
+			execute(t, raw, "UPDATE casbin_rule SET "+spoil+" WHERE v0 = 'u:later'")
+			_, err := s.Load(t.Context(), p.Tenant)
+			if !errors.Is(err, access.ErrInvalid) || !strings.Contains(err.Error(), "casbin_rule row") {
+				t.Errorf("after %s: %v", spoil, err)
+			}
+			p.Description += "."
+			apply(t, s, p)
+			after := load(t, s, p.Tenant)
+			if !reflect.DeepEqual(accesstest.Policy(t, after), accesstest.Policy(t, before)) {
+				t.Errorf("after %s and a policy:\n%+v\nwant\n%+v", spoil, after, before)
+			}
+		}
+		execute(t, raw, "UPDATE casbin_rule SET v2 = CONCAT(v2, CHAR(31)) WHERE v0 = 'u:later'")
+		if got, err := s.Subjects(t.Context(), p.Tenant, []string{"later"}); !errors.Is(err, access.ErrInvalid) {
+			t.Errorf("asked for him: %+v, %v", got, err)
+		}
+	})
+}
+
 // TestCommit_triesAgain: somebody else holds the tenant's row for longer than
 // MySQL waits; the change begins again instead of failing.
 func TestCommit_triesAgain(t *testing.T) {

@@ -100,6 +100,21 @@ func (s *Store) Collation() string { return s.collation }
 // Rows runs a query.
 func (s *Store) Rows(query string) (*sql.Rows, error) { return s.reader.Raw(query).Rows() }
 
+// Loadable judges what Apply would leave of a policy, with the first value of
+// its last rule spoilt.
+func (s *Store) Loadable(ctx context.Context, p *access.Policy, value string) error {
+	w := &write{ctx: ctx, tenant: tenantRow{ID: 1, Code: p.Tenant}, now: s.now(), changes: []changeRow{{}}}
+	c, err := w.want(p)
+	if err != nil {
+		return err
+	}
+	if err := w.settings(c); err != nil {
+		return err
+	}
+	c.rules[len(c.rules)-1].V0 = value
+	return w.loadable(c)
+}
+
 // Seed makes a policy what the tenant has, row for row as Apply would, but
 // without its history: a million lines of it are not what a benchmark is about.
 func (s *Store) Seed(ctx context.Context, p *access.Policy) error {
