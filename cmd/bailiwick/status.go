@@ -24,13 +24,17 @@ func (c *cli) statusCommand() *cobra.Command {
 one that was asked every tenant's revision, how questions are answered, caches
 and how much work is being done. A key of one tenant shows that tenant alone.
 
+It begins with what is wrong with the server that was asked, as /readyz has it.
 A replica says how it does every 10 seconds; one that has not for a minute is
 shown as gone, and after a day no longer.`,
 		Example: `  bailiwick status --server http://127.0.0.1:8080
   bailiwick status --server http://127.0.0.1:8080 -o json`,
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := c.open(cmd.Context(), &at)
+			client, err := at.remote()
+			if err == nil && client == nil {
+				err = usage("say whom to ask: --server URL (" + serverVariable + ")")
+			}
 			if err != nil {
 				return err
 			}
@@ -38,16 +42,26 @@ shown as gone, and after a day no longer.`,
 			if err != nil {
 				return err
 			}
-			return c.answer(s, func(w io.Writer) { writeStatus(w, s) })
+			health, err := client.Ready(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return c.answer(s, func(w io.Writer) { writeStatus(w, s, health) })
 		},
 	}
 	at.serverFlags(cmd.Flags())
 	return cmd
 }
 
-func writeStatus(w io.Writer, s api.Status) {
+// writeStatus begins with what is wrong with the server that was asked.
+func writeStatus(w io.Writer, s api.Status, health api.Health) {
+	for _, check := range health.Checks {
+		for _, reason := range check.Reasons {
+			fmt.Fprintf(w, "%s: %s\n\n", check.Status, reason)
+		}
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	writeReplicas(t, s)
+	writeReplicas(t, s, health)
 	fmt.Fprintln(t, "TENANT\tREVISION\tHEAD\tLAG\tAGE\tRULES\tUSERS\tPLANS")
 	for _, x := range s.Tenants {
 		users := fmt.Sprint(x.Users)
@@ -79,7 +93,7 @@ func writeStatus(w io.Writer, s api.Status) {
 	}
 }
 
-func writeReplicas(w io.Writer, s api.Status) {
+func writeReplicas(w io.Writer, s api.Status, health api.Health) {
 	if len(s.Replicas) == 0 {
 		return
 	}
@@ -89,6 +103,8 @@ func writeReplicas(w io.Writer, s api.Status) {
 		switch {
 		case r.Gone:
 			state = "gone since " + r.Seen.Format(time.RFC3339)
+		case r.ID == s.Replica.ID && health.Status != "ok":
+			state = health.Status
 		case r.Behind > 0:
 			state = "behind"
 		}
