@@ -65,10 +65,16 @@ var rootCaller = access.Caller{Name: "operator-1", Tenant: access.AllTenants, Ma
 // newHouse has one tenant, default, with the policy of authzenPolicy.
 func newHouse(t testing.TB, change ...func(*httpapi.Options)) *house {
 	t.Helper()
+	return newHouseOn(t, store.Options{Driver: store.SQLite, DSN: filepath.Join(t.TempDir(), "bailiwick.db")}, change...)
+}
+
+// newHouseOn is newHouse over a database of one's own.
+func newHouseOn(t testing.TB, o store.Options, change ...func(*httpapi.Options)) *house {
+	t.Helper()
 	ctx := context.Background()
 	h := &house{t: t, log: &lockedBuffer{}, key: map[access.KeyKind]string{}, now: time.Now}
 	var err error
-	h.store, err = store.Open(ctx, store.Options{Driver: store.SQLite, DSN: filepath.Join(t.TempDir(), "bailiwick.db")})
+	h.store, err = store.Open(ctx, o)
 	h.must(err)
 	t.Cleanup(func() { _ = h.store.Close() })
 	h.must(h.store.Migrate(ctx))

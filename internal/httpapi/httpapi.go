@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -98,13 +99,25 @@ func (a *door) register() error {
 	if err := a.gin.SetTrustedProxies(a.o.TrustedProxies); err != nil {
 		return access.Invalid("trusted_proxies", "%s", err.Error())
 	}
+	unknown := a.serve(&route{path: "unknown", serve: func(*call) error { return errRoute }})
+	verbs := map[string]map[string]gin.HandlerFunc{} // by method and path of the thing
 	for _, r := range allRoutes() {
 		if r.path == "/metrics" && a.o.MetricsApart {
 			continue
 		}
-		a.gin.Handle(r.method, ginPath(r.path), a.serve(r))
+		thing, verb := cutVerb(r.path)
+		if verb == "" || !strings.HasSuffix(thing, "}") {
+			a.gin.Handle(r.method, served(r.path), a.serve(r))
+			continue
+		}
+		at := r.method + thing
+		if verbs[at] == nil {
+			verbs[at] = map[string]gin.HandlerFunc{}
+			a.gin.Handle(r.method, served(r.path), act(verbs[at], unknown))
+		}
+		verbs[at][verb] = a.serve(r)
 	}
-	a.gin.NoRoute(a.serve(&route{path: "unknown", serve: func(*call) error { return errRoute }}))
+	a.gin.NoRoute(unknown)
 	a.gin.NoMethod(a.serve(&route{path: "unknown", serve: func(*call) error { return errMethod }}))
 	return nil
 }

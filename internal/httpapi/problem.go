@@ -43,6 +43,7 @@ var kinds = []kind{
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "The request breaks a rule"},
 	{service.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "The API key is missing or not valid"},
 	{access.ErrForbidden, http.StatusForbidden, "forbidden", "This key may not do that here"},
+	{service.ErrGone, http.StatusGone, "gone", "What was named can no longer be had back"},
 	{access.ErrNotFound, http.StatusNotFound, "not_found", "What was named does not exist"},
 	{errRoute, http.StatusNotFound, "path_unknown", "There is nothing at this path"},
 	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "This path does not know the method"},

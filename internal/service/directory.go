@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -18,6 +19,7 @@ type Directory struct {
 	sights  Foresight
 	state   *Follower
 	opts    DirectoryOptions
+	pages   *pages
 }
 
 // DirectoryStore is where the directory is kept.
@@ -27,6 +29,8 @@ type DirectoryStore interface {
 	// Edit makes one revision of what edit does to a draft, unless judge refuses
 	// the difference. Both run while the tenant is locked.
 	Edit(ctx context.Context, tenant string, c access.Change, edit func(access.Draft) error, judge func(access.Delta) error) (access.Delta, error)
+	// FindUsers gives one page of a list of accounts.
+	FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error)
 }
 
 // Foresight looks at a tenant as it is, and as it would be.
@@ -40,6 +44,9 @@ type Foresight interface {
 // DirectoryOptions for NewDirectory. The zero value works.
 type DirectoryOptions struct {
 	Log *slog.Logger // where refused attempts are noted
+	// RestoreWindow is how long a deleted account can be restored;
+	// DefaultRestoreWindow when 0.
+	RestoreWindow time.Duration
 }
 
 // NewDirectory keeps everything in the store, asks the decider what callers may
@@ -48,7 +55,7 @@ func NewDirectory(s DirectoryStore, d Decider, f Foresight, state *Follower, o D
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Directory{store: s, decider: d, sights: f, state: state, opts: o}
+	return &Directory{store: s, decider: d, sights: f, state: state, opts: o, pages: newPages()}
 }
 
 // Need is what a caller must be allowed for a use case: an action on a part of

@@ -1,0 +1,145 @@
+package api
+
+import "time"
+
+// User is a person's account.
+type User struct {
+	// Chosen by the business system or random. It never changes and is never used again.
+	ID string `json:"id"`
+	UserFields
+	// invited, active, disabled, locked or deleted. Only an active account is allowed anything.
+	Status string `json:"status"`
+	// The path of the account by way of its first group.
+	Link      string    `json:"link"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	// When it was deleted.
+	DeletedAt time.Time `json:"deleted_at,omitzero"`
+	// Until when a deleted account can be restored.
+	RestorableUntil time.Time `json:"restorable_until,omitzero"`
+	Revision        uint64    `json:"revision,omitzero"`
+}
+
+// UserFields is what can be changed about an account.
+type UserFields struct {
+	// The address to sign in with, unique in the tenant in any case of letters.
+	Email string `json:"email"`
+	// What people call him.
+	Name string `json:"name"`
+	// The key of the business system for the account.
+	ExternalID string `json:"external_id,omitempty"`
+	// Groups in their order: the first gives signature and link.
+	Groups []Membership `json:"groups,omitempty"`
+	// Roles beyond those of the groups.
+	Roles []RoleLink `json:"roles,omitempty"`
+	// Rights and prohibitions beyond those of groups and roles.
+	Grants []Right `json:"grants,omitempty"`
+	// Features of which the account holds a seat.
+	Licences []string `json:"licences,omitempty"`
+	// Codes of the applications that are switched off for the account.
+	ApplicationsOff []string `json:"applications_off,omitempty"`
+	// Values for conditions.
+	Attributes map[string]any `json:"attributes,omitempty"`
+	// Sections that shall be in his menu; left out or null: all that he may see.
+	Menu []string `json:"menu,omitzero"`
+}
+
+// Membership puts a user into a group.
+type Membership struct {
+	Group string `json:"group"`
+	// Where it holds; everywhere when left out.
+	Scope string `json:"scope,omitempty"`
+	Term
+}
+
+// NewUser makes an account. It is active unless its status is disabled.
+type NewUser struct {
+	ID     string `json:"id,omitempty"`
+	Status string `json:"status,omitempty"`
+	UserFields
+	Edit
+}
+
+// UserPatch changes an account. What is left out stays; null makes empty; lists
+// are replaced as a whole and attributes merged member by member.
+type UserPatch struct {
+	UserFields
+	Edit
+}
+
+// Users is one page of a list of accounts.
+type Users struct {
+	Users []User `json:"users"`
+	// How many there are on all pages; left out where counting would take long.
+	Total *int `json:"total,omitempty"`
+	// Stands for the next page; left out behind the last.
+	NextPageToken string `json:"next_page_token,omitempty"`
+	Revision      uint64 `json:"revision"`
+}
+
+// UserGroups names groups of an account: to be put into, taken out of, or in
+// this order.
+type UserGroups struct {
+	// Codes, or when they are added also where and when they hold.
+	Groups []Membership `json:"groups"`
+	Edit
+}
+
+// UserRoles names roles of an account: to be given or taken.
+type UserRoles struct {
+	Roles []RoleLink `json:"roles"`
+	Edit
+}
+
+// UserLicences names features of which an account gets or gives back seats.
+type UserLicences struct {
+	Licences []string `json:"licences"`
+	Edit
+}
+
+// UserRights replaces all own rights of an account.
+type UserRights struct {
+	Grants []Right `json:"grants"`
+	Edit
+}
+
+// UserMenu replaces the choice of what is in the menu; null: everything.
+type UserMenu struct {
+	Menu []string `json:"menu"`
+	Edit
+}
+
+// ApplicationAccess switches an application on or off for an account.
+type ApplicationAccess struct {
+	Enabled bool `json:"enabled"`
+	Edit
+}
+
+// UserOperations does several things to accounts: all of them, or none.
+type UserOperations struct {
+	Operations []UserOperation `json:"operations"`
+	Edit
+}
+
+// UserOperation is one of them, in its place.
+type UserOperation struct {
+	// create, update, activate, deactivate, delete, add_groups, remove_groups, order_groups, add_roles, remove_roles, move_group or copy_rights.
+	Op string `json:"op"`
+	// Whose account. May be left out where one is made.
+	ID string `json:"id,omitempty"`
+	// What create and update write.
+	User *UserFields `json:"user,omitempty"`
+	// For the operations with groups.
+	Groups []Membership `json:"groups,omitempty"`
+	// For the operations with roles.
+	Roles []RoleLink `json:"roles,omitempty"`
+	// move_group: the group to leave. copy_rights: the account to be like.
+	From string `json:"from,omitempty"`
+	// move_group: the group to be in instead.
+	To string `json:"to,omitempty"`
+}
+
+// UsersChanged are the accounts after a bulk change, in the order of the operations.
+type UsersChanged struct {
+	Users    []User `json:"users"`
+	Revision uint64 `json:"revision"`
+}

@@ -1,0 +1,161 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// User gives one account.
+func (d *Directory) User(ctx context.Context, caller access.Caller, tenant, id string) (access.User, access.Revision, error) {
+	var user access.User
+	var revision access.Revision
+	err := d.readWithin(ctx, caller, tenant, Need{Part: "Users", Action: "show"}, func(r access.Reading, in Reach) error {
+		seen, err := d.sees(ctx, tenant, in)
+		if err != nil {
+			return err
+		}
+		if shown, err := seen(access.Name(access.KindUser, id)); err != nil || !shown {
+			return cmp.Or(err, access.NotFound("user", id))
+		}
+		revision = r.Revision()
+		user, err = r.User(id)
+		return err
+	})
+	return user, revision, err
+}
+
+// UserPage is one page of a list of accounts.
+type UserPage struct {
+	Users    []access.User
+	Total    int    // of all pages; -1 where counting would cost too much, or tell too much
+	Next     string // token of the next page; empty behind the last
+	Revision access.Revision
+}
+
+// maxLooked is how many accounts are looked through for one page of somebody who
+// is shown some of them only. A page may be shorter than asked for because of it.
+const maxLooked = 5 * MaxPage
+
+// Users lists the accounts that the caller may see. A token continues the very
+// list it came from; what has changed in the meantime shows.
+func (d *Directory) Users(ctx context.Context, caller access.Caller, tenant string, q access.UserSearch, token string) (UserPage, error) {
+	none := UserPage{}
+	if q.Most == 0 {
+		q.Most = DefaultPage
+	}
+	if q.Most < 1 || q.Most > MaxPage {
+		return none, access.Invalid("page_size", "must be 1 to %d", MaxPage)
+	}
+	need := Need{Part: "Users", Action: "show"}
+	in, err := d.authority(ctx, caller, tenant, need)
+	if err != nil {
+		return none, d.noted(caller, tenant, need, err)
+	}
+	list, err := listOf(tenant, q)
+	if err != nil {
+		return none, err
+	}
+	if q.After, err = d.pages.openUser(token, list); err != nil {
+		return none, err
+	}
+	found, last, err := d.usersWithin(ctx, tenant, in, q)
+	if err != nil {
+		return none, err
+	}
+	page := UserPage{Users: found.Users, Total: found.Total, Revision: found.Revision}
+	if found.More {
+		page.Next = d.pages.sealUser(last, list)
+	}
+	return page, nil
+}
+
+// usersWithin leaves out what is beyond the caller's reach, and does not tell
+// how many accounts that are. last is where it stopped looking.
+func (d *Directory) usersWithin(ctx context.Context, tenant string, in Reach, q access.UserSearch) (shown access.FoundUsers, last access.UserPlace, err error) {
+	shown.Total = -1
+	for looked := 0; looked < maxLooked; looked += q.Most {
+		part, err := d.store.FindUsers(ctx, tenant, q)
+		if err != nil {
+			return shown, last, err
+		}
+		if in.Everywhere {
+			shown.Total = part.Total
+		}
+		seen, err := d.seesAt(ctx, tenant, in, part.Revision)
+		if err != nil {
+			return shown, last, err
+		}
+		shown.Revision = part.Revision
+		for i, u := range part.Users {
+			q.After = part.Places[i]
+			ok, err := seen(access.Name(access.KindUser, u.ID))
+			if err != nil {
+				return shown, last, err
+			}
+			if ok {
+				shown.Users = append(shown.Users, u)
+			}
+			if shown.More = part.More || i+1 < len(part.Users); len(shown.Users) == q.Most {
+				return shown, q.After, nil
+			}
+		}
+		if !part.More {
+			shown.More = false
+			return shown, last, nil
+		}
+	}
+	return shown, q.After, nil
+}
+
+// seesAt is sees for what was read at a revision: the caller must not be shown
+// by older rules what newer ones keep from him.
+func (d *Directory) seesAt(ctx context.Context, tenant string, in Reach, revision access.Revision) (func(string) (bool, error), error) {
+	if !in.Everywhere {
+		if err := d.state.reach(ctx, d.state.tenant(tenant), revision); err != nil {
+			return nil, err
+		}
+	}
+	return d.sees(ctx, tenant, in)
+}
+
+// listOf is a hash of everything that makes a list. A page may be of another
+// size than the one before.
+func listOf(tenant string, q access.UserSearch) ([]byte, error) {
+	q.After, q.Most = access.UserPlace{}, 0
+	text, err := json.Marshal([]any{tenant, q})
+	sum := sha256.Sum256(text)
+	return sum[:], err
+}
+
+// sealUser writes a token for the place where a page ended.
+func (p *pages) sealUser(at access.UserPlace, list []byte) string {
+	body := append(binary.BigEndian.AppendUint16(nil, uint16(len(at.Key))), at.Key+at.ID...) //nolint:gosec // a name is shorter
+	return base64.RawURLEncoding.EncodeToString(slices.Concat(p.mac(body, list), body))
+}
+
+// openUser reads a token, and refuses everything that sealUser did not write for
+// the same list.
+func (p *pages) openUser(token string, list []byte) (access.UserPlace, error) {
+	none := access.UserPlace{}
+	if token == "" {
+		return none, nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) < macBytes+2 || !hmac.Equal(raw[:macBytes], p.mac(raw[macBytes:], list)) {
+		return none, errPageToken
+	}
+	body := raw[macBytes:]
+	key, rest := int(binary.BigEndian.Uint16(body)), string(body[2:])
+	if key > len(rest) {
+		return none, errPageToken
+	}
+	return access.UserPlace{Key: rest[:key], ID: rest[key:]}, nil
+}
