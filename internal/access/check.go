@@ -348,6 +348,12 @@ func (c *checker) users() {
 			c.valid(u.Origin, ValidName("email", u.Email))
 			c.once(mails, u.Origin, "e-mail", strings.ToLower(u.Email))
 		}
+		if u.ExternalID != "" {
+			c.valid(u.Origin, ValidName("external_id", u.ExternalID))
+		}
+		for _, s := range u.Menu {
+			c.valid(u.Origin, ValidSection("menu", s))
+		}
 		switch u.facts().Status {
 		case UserActive, UserInvited, UserDisabled, UserLocked:
 		default:

@@ -253,6 +253,7 @@ type: template
 base: none-at-all
 signature: "--"
 scopes: none
+attributes: {is_manager: true, sites: [a]}
 -- groups/none-at-all.yaml --
 {apiVersion: bailiwick/v1, kind: Group, code: none-at-all, scopes: ["company:7"]}
 -- users/u.yaml --
@@ -269,6 +270,9 @@ users:
     licences: [chats]
     applications_off: [app]
     attributes: {level: 3, tags: [a, true], home: {city: x}, since: 2026-01-01}
+    external_id: crm-7
+    menu: [Root.A]
+  - {id: bob, menu: []}
 `))
 	golden(t, "everykey.json", dump(t, b.Policy))
 }

@@ -119,7 +119,7 @@ func (f *roleFile) into(p *access.Policy) {
 func (f *groupFile) into(p *access.Policy) {
 	g := access.Group{
 		Code: f.Code, Name: f.Name, Description: f.Description, Kind: access.GroupKind(f.Type), Base: f.Base,
-		Roles: roleLinks(f.Roles), Grants: grants(f.Grants), Signature: f.Signature, Origin: f.Origin,
+		Roles: roleLinks(f.Roles), Grants: grants(f.Grants), Signature: f.Signature, Attributes: f.Attributes, Origin: f.Origin,
 	}
 	if f.Scopes.limited {
 		g.Scopes = []access.Scope{}
@@ -142,8 +142,21 @@ func (b *userBody) user(id string, at access.Origin) access.User {
 	return access.User{
 		ID: id, Email: b.Email, Name: b.Name, Status: access.UserStatus(b.Status),
 		Groups: groupLinks(b.Groups), Roles: roleLinks(b.Roles), Grants: grants(b.Grants),
-		Licences: known(b.Licences), ApplicationsOff: known(b.ApplicationsOff), Attributes: b.Attributes, Origin: at,
+		Licences: known(b.Licences), ApplicationsOff: known(b.ApplicationsOff), Attributes: b.Attributes,
+		ExternalID: b.ExternalID, Menu: sections(b.Menu), Origin: at,
 	}
+}
+
+// sections keeps the difference between no choice of a menu and an empty one.
+func sections(paths []string) []access.Section {
+	if paths == nil {
+		return nil
+	}
+	all := make([]access.Section, 0, len(paths))
+	for _, p := range known(paths) {
+		all = append(all, access.Section(p))
+	}
+	return all
 }
 
 // known leaves out the values that could not be decoded.

@@ -124,6 +124,7 @@ type groupFile struct {
 	Grants      []grantEntry `yaml:"grants" doc:"Grants of its members."`
 	Signature   string       `yaml:"signature" doc:"Template of its members' e-mail signature."`
 	Scopes      ceiling      `yaml:"scopes" doc:"Ceiling of scopes: all (when left out), none, or a list."`
+	Attributes  attributes   `yaml:"attributes" doc:"Values of the business system's own, for instance how orders are distributed."`
 }
 
 type usersFile struct {
@@ -149,6 +150,8 @@ type userBody struct {
 	Licences        []string     `yaml:"licences" doc:"Features of which the account holds a seat."`
 	ApplicationsOff []string     `yaml:"applications_off" doc:"Applications that are switched off for it."`
 	Attributes      attributes   `yaml:"attributes" doc:"Values for conditions."`
+	ExternalID      string       `yaml:"external_id" doc:"Key of the business system for the account."`
+	Menu            []string     `yaml:"menu" doc:"Sections that shall be in its menu; all that it may see when left out."`
 }
 
 type groupLink struct {
