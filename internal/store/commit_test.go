@@ -124,6 +124,23 @@ func TestApply_loadable(t *testing.T) {
 	}
 }
 
+// TestLoad_alike: of users whose documents are alike each is looked at.
+func TestLoad_alike(t *testing.T) {
+	onEach(t, func(d database) {
+		t := d.t
+		s := accesstest.OpenStore(t, d.options)
+		p := &access.Policy{Tenant: access.DefaultTenant, Users: []access.User{{ID: "a"}, {ID: "b"}, {ID: "c"}}}
+		p.Users[1].Status = access.UserLocked
+		if f := apply(t, s, p); f.Users[1].ID != "b" || f.Users[1].Status != access.UserLocked || f.Users[2].Status != access.UserActive {
+			t.Errorf("loaded %+v", f.Users)
+		}
+		execute(t, beside(t, d.options), "UPDATE users SET status = 'Locked' WHERE id = 'b'")
+		if _, err := s.Load(t.Context(), p.Tenant); !errors.Is(err, access.ErrInvalid) || !strings.Contains(err.Error(), "user b") {
+			t.Errorf("with a status that there is not: %v", err)
+		}
+	})
+}
+
 // TestLoad_mark: a value that holds what separates values on the way from the
 // database is read as it is, and refused by the rule that it is in; so is a number
 // that is none. The next policy mends it.

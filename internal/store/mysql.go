@@ -80,15 +80,15 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) 
 	if query != p.query {
 		return p.conns.QueryContext(ctx, query, args...)
 	}
-	statement := p.statement.Load()
+	statement := p.statement.Load() //nolint:sqlclosecheck // it ends with the connections
 	if statement == nil {
 		var err error
 		if statement, err = p.conns.PrepareContext(ctx, query); err != nil {
 			return nil, err
 		}
 		if !p.statement.CompareAndSwap(nil, statement) { // somebody else has prepared it meanwhile
-			_ = statement.Close()
-			statement = p.statement.Load()
+			_ = statement.Close()          //nolint:sqlclosecheck // only this one
+			statement = p.statement.Load() //nolint:sqlclosecheck // it ends with the connections
 		}
 	}
 	return statement.QueryContext(ctx, args...)

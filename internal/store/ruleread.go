@@ -115,7 +115,7 @@ func (u *unpacking) rule(packed []byte) (r ruleRow, whole bool, err error) {
 			return r, false, access.Invalid("casbin_rule", "a row has the id %q", text)
 		}
 		if err != nil || !more {
-			return r, false, nil
+			return r, false, nil //nolint:nilerr // it is read again, by whoever says what is wrong
 		}
 		packed = rest
 	}
