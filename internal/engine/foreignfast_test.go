@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +184,32 @@ func TestAdvance_foreignShares(t *testing.T) {
 			t.Errorf("%s: what is compiled is shared: %v", step.name, shared)
 		}
 	}
+}
+
+// TestForeign_keepsRulesOnce: as numbers, and not as they came.
+func TestForeign_keepsRulesOnce(t *testing.T) {
+	if raced {
+		t.Skip("the race detector keeps books of its own")
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		for range 2 {
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	const n = 100_000
+	before := heap()
+	s, err := engine.Compile(access.Facts{Tenant: "t", Model: aclModel, Rules: manyLines(n)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := heap()
+	if perRule := float64(int64(after)-int64(before)) / n; perRule > 70 {
+		t.Errorf("%.0f bytes for each rule", perRule)
+	} else {
+		t.Logf("%.0f bytes for each rule", perRule)
+	}
+	runtime.KeepAlive(s)
 }

@@ -140,7 +140,7 @@ func BenchmarkEnforce(b *testing.B) {
 }
 
 // measured compiles, and tells how much memory the engine keeps for each rule,
-// the texts of the rules aside.
+// their texts and all.
 func measured(tb testing.TB, o plan.Options) (*plan.Engine, float64) {
 	tb.Helper()
 	var before, after runtime.MemStats

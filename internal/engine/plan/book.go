@@ -40,8 +40,12 @@ type copied struct {
 	rule   access.Rule
 }
 
-// maxWritten is how many rules are kept written out.
-const maxWritten = 8192
+// maxWritten is how many rules are kept written out, each in one of so many
+// places that go by its number.
+const (
+	maxWritten = 8192
+	ways       = 4
+)
 
 // newBook reads rules of these types and widths; all others must have been refused.
 func newBook(rules []access.Rule, widths map[string]int) *Book {
@@ -57,7 +61,7 @@ func newBook(rules []access.Rule, widths map[string]int) *Book {
 		b.read(i, &rules[i])
 	}
 	b.names.seal()
-	size := 1
+	size := ways
 	for size < min(len(rules), maxWritten) {
 		size *= 2
 	}
@@ -94,11 +98,12 @@ func (b *Book) pack(from access.Origin) int64 {
 	if from == (access.Origin{}) {
 		return 0
 	}
-	file := -1
-	if n := len(b.files); n > 0 && b.files[n-1] == from.File {
-		file = n - 1
-	} else if file = slices.Index(b.files, from.File); file < 0 {
-		file = n
+	file := len(b.files) - 1 // mostly the same as before
+	if file < 0 || b.files[file] != from.File {
+		file = slices.Index(b.files, from.File)
+	}
+	if file < 0 {
+		file = len(b.files)
 		b.files = append(b.files, from.File)
 	}
 	if file+1 >= fileLimit || from.Line < 0 || from.Line >= 1<<lineBits || from.Column < 0 || from.Column >= 1<<columnBits {
@@ -126,24 +131,31 @@ func (b *Book) origin(number int) access.Origin {
 func (b *Book) Len() int { return b.places.len() }
 
 // Rule gives a rule by its number. It is written out when it is first asked for,
-// and the same for everybody: it must not be changed.
+// and kept for a while: whoever gets it must not change it.
 func (b *Book) Rule(number int) *access.Rule {
-	slot := &b.written[number&(len(b.written)-1)]
-	if w := slot.Load(); w != nil && w.number == number {
-		return &w.rule
+	spread := uint64(number) * mixer >> 32 //nolint:gosec // any bits will do
+	slots := b.written[int(spread)&(len(b.written)-ways):]
+	free := int(spread>>20) % ways
+	for i := range ways {
+		switch kept := slots[i].Load(); {
+		case kept == nil:
+			free = i
+		case kept.number == number:
+			return &kept.rule
+		}
 	}
-	w := &copied{number: number}
+	fresh := &copied{number: number}
 	for _, l := range b.lists {
 		if row, ok := l.numbers.find(int64(number)); ok {
-			w.rule = b.write(l, row, number)
+			fresh.rule = b.write(l, row, number)
 			break
 		}
 	}
-	for i, v := range w.rule.Values {
-		w.rule.Values[i] = strings.Clone(v) // whoever keeps the rule shall not keep all texts
+	for i, v := range fresh.rule.Values {
+		fresh.rule.Values[i] = strings.Clone(v) // whoever keeps the rule shall not keep all texts
 	}
-	slot.Store(w)
-	return &w.rule
+	slots[free].Store(fresh)
+	return &fresh.rule
 }
 
 // Rules writes out all rules, in their order.

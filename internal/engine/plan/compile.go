@@ -50,7 +50,8 @@ func (c *compiler) compile() (*Engine, error) {
 	if c.problems = append(c.problems, c.loader.problems...); len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	e.questions.New = func() any { return &question{clock: c.world.clock} }
+	clock := c.world.clock // and not c, which holds the rules as they came
+	e.questions.New = func() any { return &question{clock: clock} }
 	return e, nil
 }
 
@@ -174,7 +175,7 @@ func (c *compiler) link(m *roles, links rows, fields int) {
 		if !c.soundLink(m, values, links.number(i)) {
 			continue
 		}
-		line := uint32(i) //nolint:gosec // maxRules keeps it small
+		line := uint32(i)
 		m.add(line, links.row(i))
 		if m.spans == nil {
 			continue

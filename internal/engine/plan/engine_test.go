@@ -230,7 +230,7 @@ func TestEnforce_allocatesNothing(t *testing.T) {
 		const n = 20_000
 		o := plan.Options{Model: s.model, Rules: s.rules(n)}
 		e, size := measured(t, o)
-		if size > 150 {
+		if size > 70 {
 			t.Errorf("%s: %.0f bytes for each rule", s.name, size)
 		}
 		for _, values := range [][]any{s.ask(n), {"nobody", "nothing", "never"}} {

@@ -200,7 +200,7 @@ func (t *table) build(n *names, p *policy) {
 	if len(t.lookups) == 0 {
 		return
 	}
-	buckets := 1 << max(0, bits.Len(uint(p.len()))-1)
+	buckets := p.len()/2 + 1
 	t.starts = make([]uint32, buckets+1)
 	hashes := make([]uint32, p.len())
 	for i := range hashes {
@@ -224,7 +224,8 @@ func (t *table) build(n *names, p *policy) {
 
 // bucket is where the rules of a hash are.
 func (t *table) bucket(h uint64) uint32 {
-	return uint32(h) & uint32(len(t.starts)-2) //nolint:gosec // any bits will do, and there are fewer than 2^32 rules
+	high, _ := bits.Mul64(h, uint64(len(t.starts)-1)) //nolint:gosec // there is one more start than buckets
+	return uint32(high) //nolint:gosec // there are fewer than 2^32 rules
 }
 
 // crowd is how many rules share a bucket with a rule, on average.

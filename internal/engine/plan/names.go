@@ -109,8 +109,8 @@ func (n *names) resize(size int) {
 	n.table = make([]uint32, size)
 	fill(n.table, unknown)
 	for id := range n.ends {
-		at, tag := n.slot(n.text(uint32(id))) //nolint:gosec // less than maxNames
-		n.table[at] = tag | uint32(id)        //nolint:gosec // less than maxNames
+		at, tag := n.slot(n.text(uint32(id)))
+		n.table[at] = tag | uint32(id)
 	}
 }
 

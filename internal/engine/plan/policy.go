@@ -145,11 +145,11 @@ func (l *loader) counting(list *list) rows {
 		if repeated && order == nil {
 			order = make([]uint32, 0, n)
 			for k := range i {
-				order = append(order, uint32(k)) //nolint:gosec // maxRules keeps it small
+				order = append(order, uint32(k))
 			}
 		}
 		if !repeated && order != nil {
-			order = append(order, uint32(i)) //nolint:gosec // maxRules keeps it small
+			order = append(order, uint32(i))
 		}
 	}
 	all.order = order
@@ -186,8 +186,8 @@ func (n *names) withCommas() map[uint32]bool {
 		return found
 	}
 	for id := range n.ends {
-		if strings.Contains(n.text(uint32(id)), ",") { //nolint:gosec // less than maxNames
-			found[uint32(id)] = true //nolint:gosec // less than maxNames
+		if strings.Contains(n.text(uint32(id)), ",") {
+			found[uint32(id)] = true
 		}
 	}
 	return found
@@ -211,7 +211,7 @@ func (s *seen) repeated(i int) bool {
 	for _, id := range row {
 		hash = mix(hash, uint64(id))
 	}
-	mask := uint64(len(s.table) - 1)
+	mask := uint64(len(s.table) - 1) //nolint:gosec // it is never empty
 	for at := hash & mask; ; at = (at + 1) & mask {
 		if s.table[at] == unknown {
 			s.table[at] = uint32(i) //nolint:gosec // maxRules keeps it small
