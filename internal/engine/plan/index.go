@@ -225,7 +225,7 @@ func (t *table) build(n *names, p *policy) {
 // bucket is where the rules of a hash are.
 func (t *table) bucket(h uint64) uint32 {
 	high, _ := bits.Mul64(h, uint64(len(t.starts)-1)) //nolint:gosec // there is one more start than buckets
-	return uint32(high) //nolint:gosec // there are fewer than 2^32 rules
+	return uint32(high)                               //nolint:gosec // there are fewer than 2^32 rules
 }
 
 // crowd is how many rules share a bucket with a rule, on average.
