@@ -169,12 +169,13 @@ func bounds(s config.Server) httpapi.Bounds {
 }
 
 // limitMemory lets the garbage collector know what the container may use: it
-// works harder near the limit rather than be killed at it.
-func limitMemory(s config.Server, log *slog.Logger) {
+// works harder near the limit rather than be killed at it. A test says what the
+// limit is.
+func limitMemory(s config.Server, log *slog.Logger, o ...memlimit.Option) {
 	if s.MemoryLimit == "off" {
 		return
 	}
-	if limit, err := memlimit.Set(); err != nil {
+	if limit, err := memlimit.Set(o...); err != nil {
 		log.Debug("the container's memory limit is not known", "error", err)
 	} else if limit != math.MaxInt64 {
 		log.Info("memory is limited", "bytes", limit)
