@@ -43,7 +43,7 @@ type storage interface {
 
 // furnish wires the rooms over a storage, with caches beside it. source is the
 // door through which changes come, for the history.
-func furnish(s storage, near *caches, cfg config.Store, source string, log *slog.Logger) *house {
+func furnish(s storage, near *caches, cfg config.Config, source string, log *slog.Logger) *house {
 	h, now := &house{}, clock()
 	h.engine = engine.New(engine.Options{
 		Clock: now, CacheBytes: near.subjects, Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
@@ -53,12 +53,14 @@ func furnish(s storage, near *caches, cfg config.Store, source string, log *slog
 	h.kept = cache.New(pinning{h.engine}, kept)
 	h.keys = service.NewKeys(s, service.KeysOptions{Source: source})
 	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
-		PollInterval: cfg.PollInterval, StaleAfter: cfg.StaleAfter, Announce: near.announce, Scans: h.scans, Clock: now, Log: log,
+		PollInterval: cfg.Store.PollInterval, StaleAfter: cfg.Store.StaleAfter, Announce: near.announce, Scans: h.scans, Clock: now, Log: log,
 	})
 	h.decisions = service.NewDecisions(h.kept, h.follower)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower)
 	h.tenants = service.NewTenants(s, h.follower)
-	h.directory = service.NewDirectory(s, h.kept, h.engine, h.follower, service.DirectoryOptions{Log: log})
+	h.directory = service.NewDirectory(s, h.kept, h.engine, h.follower, service.DirectoryOptions{
+		Log: log, RestoreWindow: cfg.Directory.RestoreWindow,
+	})
 	return h
 }
 
@@ -161,6 +163,14 @@ func (p *paper) CreateTenant(context.Context, access.Tenant, access.Change) (acc
 }
 
 func (p *paper) View(context.Context, string, func(access.Reading) error) error { return errPaper }
+
+func (p *paper) Account(context.Context, string, string) (access.User, error) {
+	return access.User{}, errPaper
+}
+
+func (p *paper) FindUsers(context.Context, string, access.UserSearch) (access.FoundUsers, error) {
+	return access.FoundUsers{}, errPaper
+}
 
 func (p *paper) Edit(context.Context, string, access.Change, func(access.Draft) error, func(access.Delta) error) (access.Delta, error) {
 	return access.Delta{}, errPaper

@@ -114,7 +114,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	defer func() { err = errors.Join(err, near.close()) }()
 
 	rooms := &noted{storage: db}
-	house := furnish(traceReading(rooms, traces), near, cfg.Store, "http", log)
+	house := furnish(traceReading(rooms, traces), near, cfg, "http", log)
 	house.compareWithStock(db, cfg.Shadow, log)
 	key, err := c.firstSteps(ctx, s, db, house)
 	if err != nil {

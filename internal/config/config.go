@@ -28,6 +28,8 @@ type Config struct {
 	Shadow Shadow `yaml:"shadow" doc:"A sample of the answers is given again by stock Casbin, and compared."`
 	Limits Limits `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
 	Log    Log    `yaml:"log" doc:"What is written to standard error."`
+
+	Directory Directory `yaml:"directory" doc:"Accounts and what becomes of them."`
 }
 
 // Server says where the service listens and how long it waits.
@@ -112,6 +114,11 @@ type Shadow struct {
 type Limits struct {
 	Rules         int `yaml:"rules" default:"200000" range:"1..10000000" doc:"Rule lines of one tenant."`
 	ResidentUsers int `yaml:"resident_users" default:"200000" range:"0..100000000" doc:"Users up to which a tenant is kept in memory as a whole; those of larger tenants are read when they are asked about. 0: of every tenant."`
+}
+
+// Directory says what becomes of accounts.
+type Directory struct {
+	RestoreWindow time.Duration `yaml:"restore_window" default:"336h" range:"1h..87600h" doc:"Time for which a deleted account can be restored."`
 }
 
 // Log says what is written to standard error.
