@@ -113,7 +113,7 @@ func proxied(t *testing.T, a, b *replica) *replica {
 		t.Fatal(err)
 	}
 	said := &lockedBuffer{}
-	cmd := exec.Command(strings.TrimSpace(string(program)), "-db", "-f", file) //nolint:gosec // our own file
+	cmd := exec.Command(strings.TrimSpace(string(program)), "-db", "-f", file)
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -133,13 +133,14 @@ func (c *call) decideAll(questions []question, want access.Consistency) ([]acces
 		return nil, err
 	}
 	answers := make([]access.Decision, len(questions))
-	for i := range questions {
-		if wrong := questions[i].wrong; wrong != nil {
+	for i := range answers {
+		q := &questions[i]
+		if wrong := q.wrong; wrong != nil {
 			answers[i] = access.Decision{Reason: access.ReasonRequestInvalid, Detail: problemOf(wrong).Message}
 		} else {
 			answers[i], given = given[0], given[1:]
 		}
-		c.answered(&questions[i].ask, &answers[i], nil)
+		c.answered(&q.ask, &answers[i], nil)
 	}
 	return answers, nil
 }

@@ -122,7 +122,7 @@ func TestTrace(t *testing.T) {
 			}
 			told := map[attribute.Key]string{}
 			for _, a := range spans[0].Attributes {
-				told[a.Key] = a.Value.Emit()
+				told[a.Key] = a.Value.String()
 			}
 			for key, want := range map[attribute.Key]string{
 				"http.route": strings.TrimPrefix(c.want, c.method+" "), "http.response.status_code": strconv.Itoa(c.status), "bailiwick.tenant": c.tenant,
