@@ -200,7 +200,7 @@ type seen struct {
 }
 
 func newSeen(list *list) *seen {
-	s := &seen{list: list, table: make([]uint32, 1<<bits.Len(uint(2*list.numbers.len())))} //nolint:gosec // maxRules keeps it small
+	s := &seen{list: list, table: make([]uint32, 1<<bits.Len(uint(2*list.numbers.len())))}
 	fill(s.table, unknown)
 	return s
 }
