@@ -105,6 +105,7 @@ func delegatedHouse(t *testing.T) *house {
 	decode[api.Group](t, h.admin(http.MethodPost, "/groups", `{"code":"delegates","name":"Delegates","base":"operators",
 		"grants":[{"section":"System.Access","crud":63},{"section":"Reports","crud":2,"scope":"team:a"},{"section":"Calls.Queue","rights":["accept"],"scope":"team:b","effect":"deny"}]}`))
 	decode[api.DirectoryChanged](t, h.admin(http.MethodPost, "/groups/delegates/members", `{"members":[{"user":"two","first":true}]}`))
+	decode[api.Group](t, h.admin(http.MethodPost, "/groups", `{"code":"bosses","name":"Bosses","grants":[{"section":"Reports","crud":62}]}`))
 	return h
 }
 
@@ -119,6 +120,7 @@ func TestDelegation_malicious(t *testing.T) {
 	}
 	h.attempts("calls", access.ErrForbidden, map[string]func(*service.Directory) error{
 		"rename the group of the superusers":    patchGroup(two, "calls", "administrators", service.GroupPatch{Name: text("Mine")}),
+		"rename a group that holds more":        patchGroup(two, "calls", "bosses", service.GroupPatch{Name: text("Mine")}),
 		"base the own group on a stronger one":  patchGroup(two, "calls", "delegates", service.GroupPatch{Base: text("administrators")}),
 		"base a new group on a stronger one":    createGroup(two, "calls", access.Group{Code: "mine", Name: "Mine", Base: "administrators"}),
 		"a new group with the superuser's role": createGroup(two, "calls", access.Group{Code: "mine", Name: "Mine", Roles: []access.Link{{To: access.SuperuserRole}}}),
@@ -224,6 +226,22 @@ users:
 	if _, _, err := h.options.Directory.Group(context.Background(), admin, "print", "us-registered"); !errors.Is(err, access.ErrNotFound) {
 		t.Errorf("a group of another store: %v", err)
 	}
+}
+
+// Req 99: whoever may manage in one scope only touches nobody who reaches beyond
+// it, even where he holds all that they hold.
+func TestDelegation_scope(t *testing.T) {
+	h := staffHouse(t)
+	decode[api.Group](t, h.admin(http.MethodPost, "/groups", `{"code":"leads","name":"Leads","roles":[{"role":"handling"}],
+		"grants":[{"section":"System.Access.Users","crud":62,"scope":"team:a"}]}`))
+	decode[api.Group](t, h.admin(http.MethodPost, "/groups", `{"code":"team-b","name":"Team B","base":"operators","scopes":["team:b"]}`))
+	decode[api.DirectoryChanged](t, h.admin(http.MethodPost, "/groups/leads/members", `{"members":[{"user":"two"}]}`))
+	lead := person("calls", "two")
+	h.attempts("calls", access.ErrForbidden, map[string]func(*service.Directory) error{
+		"into the other team": addMember(lead, "calls", "team-b", service.NewMember{ID: "one"}),
+		"into all teams":      addMember(lead, "calls", "operators", service.NewMember{ID: "one"}),
+	})
+	h.must(addMember(lead, "calls", "newcomers", service.NewMember{ID: "one"})(h.options.Directory))
 }
 
 // Req 48, 74, U8: the last superuser stays, whoever asks, keys included.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
+	"github.com/bailiwick/bailiwick/internal/store"
 )
 
 func init() {
@@ -41,7 +43,12 @@ func init() {
 // staff is a house with the policy of a small call centre.
 func staffHouse(t *testing.T) *house {
 	t.Helper()
-	h := newHouse(t)
+	return staffed(t, newHouse(t))
+}
+
+// staffed loads that policy into a house.
+func staffed(t *testing.T, h *house) *house {
+	t.Helper()
 	h.load("calls", files(map[string]string{
 		"bundle.yaml": `apiVersion: bailiwick/v1
 kind: Bundle
@@ -336,7 +343,14 @@ func TestGroups_delete(t *testing.T) {
 
 // Req 63: two deletes at once cannot leave anybody without a group.
 func TestGroups_deleteRace(t *testing.T) {
-	h := staffHouse(t)
+	t.Run("sqlite", func(t *testing.T) { deleteRace(t, staffHouse(t)) })
+	t.Run("mysql", func(t *testing.T) {
+		deleteRace(t, staffed(t, newHouseOn(t, store.Options{Driver: store.MySQL, DSN: accesstest.MySQL(t)})))
+	})
+}
+
+func deleteRace(t *testing.T, h *house) {
+	t.Helper()
 	for round := range 10 {
 		for _, code := range []string{"left", "right"} {
 			decode[api.Group](t, h.admin(http.MethodPost, "/groups", fmt.Sprintf(`{"code":"%s-%d","name":"Race"}`, code, round)))
