@@ -134,7 +134,7 @@ func (c *call) decideAll(questions []question, want access.Consistency) ([]acces
 	}
 	answers := make([]access.Decision, len(questions))
 	for i := range answers {
-		q := &questions[i]
+		q := &questions[i] //nolint:gosec // there is an answer for each
 		if wrong := q.wrong; wrong != nil {
 			answers[i] = access.Decision{Reason: access.ReasonRequestInvalid, Detail: problemOf(wrong).Message}
 		} else {
