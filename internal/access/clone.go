@@ -6,7 +6,7 @@ import "slices"
 func (g Group) Clone() Group {
 	g.Roles, g.Grants, g.Scopes = slices.Clone(g.Roles), cloneGrants(g.Grants), slices.Clone(g.Scopes)
 	if g.Attributes != nil {
-		g.Attributes = cloneValue(g.Attributes).(map[string]any) //nolint:forcetypeassert,errcheck // it is what goes in
+		g.Attributes = cloneValue(g.Attributes).(map[string]any) //nolint:forcetypeassert // it is what goes in
 	}
 	return g
 }

@@ -243,15 +243,18 @@ func TestHoldings_foreseen(t *testing.T) {
 	}{
 		"scopes narrow along the path": {
 			func(p *access.Policy) { p.Users[0].Groups[0].Scope = "store:b" }, "u:1", access.Now,
-			[]string{"System.A@company:1 allow", "System.B@store:a allow"}, []string{"System.A@store:b allow", "System.B@store:a allow"},
+			[]string{"System.A@company:1 allow", "System.B@store:a allow"},
+			[]string{"System.A@store:b allow", "System.B@store:a allow"},
 		},
 		"where scopes are apart, nothing comes through": {
 			func(p *access.Policy) { p.Users[0].Roles[0].Scope = "store:b" }, "u:1", access.Now,
-			[]string{"System.A@company:1 allow", "System.B@store:a allow"}, []string{"System.A@company:1 allow"},
+			[]string{"System.A@company:1 allow", "System.B@store:a allow"},
+			[]string{"System.A@company:1 allow"},
 		},
 		"a change of a role reaches by way of groups": {
 			func(p *access.Policy) { p.Roles[0].Grants[0].Section = "System.C" }, "g:staff", access.Now,
-			[]string{"System.A@* allow"}, []string{"System.C@* allow"},
+			[]string{"System.A@* allow"},
+			[]string{"System.C@* allow"},
 		},
 		"a new user": {
 			func(p *access.Policy) {
@@ -260,7 +263,8 @@ func TestHoldings_foreseen(t *testing.T) {
 		},
 		"a user who leaves": {
 			func(p *access.Policy) { p.Users = p.Users[1:] }, "u:1", access.Now,
-			[]string{"System.A@company:1 allow", "System.B@store:a allow"}, nil,
+			[]string{"System.A@company:1 allow", "System.B@store:a allow"},
+			nil,
 		},
 		"what comes later is not held now": {
 			func(p *access.Policy) {

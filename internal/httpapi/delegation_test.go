@@ -101,6 +101,7 @@ func patchRole(caller access.Caller, tenant, code string, p service.RolePatch) f
 // delegated adds to the call centre an administrator of users, groups and roles
 // who may do that everywhere, and holds nothing else but the work of team A.
 func delegatedHouse(t *testing.T) *house {
+	t.Helper()
 	h := staffHouse(t)
 	decode[api.Group](t, h.admin(http.MethodPost, "/groups", `{"code":"delegates","name":"Delegates","base":"operators",
 		"grants":[{"section":"System.Access","crud":63},{"section":"Reports","crud":2,"scope":"team:a"},{"section":"Calls.Queue","rights":["accept"],"scope":"team:b","effect":"deny"}]}`))
