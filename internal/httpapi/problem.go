@@ -86,6 +86,14 @@ func problemOf(err error) api.Problem {
 		return p
 	}
 	k := kindOf(err)
+	var orphaned *service.Orphaned
+	if errors.As(err, &orphaned) {
+		p := newProblem(k, orphaned.Error())
+		for _, x := range orphaned.Orphans {
+			p.Details = append(p.Details, api.Detail{Field: x.Holder, Reason: x.What})
+		}
+		return p
+	}
 	var stranded *service.Stranded
 	if errors.As(err, &stranded) {
 		p := newProblem(k, stranded.Error())

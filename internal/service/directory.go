@@ -26,6 +26,8 @@ type Directory struct {
 type DirectoryStore interface {
 	// View hands one consistent reading to a function.
 	View(ctx context.Context, tenant string, read func(access.Reading) error) error
+	// Account gives one account, or an error of kind ErrNotFound.
+	Account(ctx context.Context, tenant, id string) (access.User, error)
 	// Edit makes one revision of what edit does to a draft, unless judge refuses
 	// the difference. Both run while the tenant is locked.
 	Edit(ctx context.Context, tenant string, c access.Change, edit func(access.Draft) error, judge func(access.Delta) error) (access.Delta, error)

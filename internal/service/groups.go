@@ -138,6 +138,11 @@ func (d *Directory) PatchGroup(ctx context.Context, caller access.Caller, tenant
 		if err := validGroup(g); err != nil {
 			return err
 		}
+		if patch.Scopes != nil {
+			if err := withdrawn(p, g); err != nil {
+				return err
+			}
+		}
 		if err := sound(p, g); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"slices"
 	"strings"
@@ -79,4 +80,14 @@ func (d *draft) CountSeats() (map[string]int, error) {
 		}
 		return nil
 	})
+}
+
+// Account gives one account without reading anything else of its tenant.
+func (s *Store) Account(ctx context.Context, tenant, id string) (access.User, error) {
+	var u access.User
+	err := s.snapshot(ctx, tenant, func(v view) (err error) {
+		u, err = (&reading{view: v}).User(id)
+		return err
+	})
+	return u, fault("read user "+id, err)
 }
