@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/bailiwick/bailiwick/internal/access"
-	"github.com/bailiwick/bailiwick/internal/accesstest"
-	"github.com/bailiwick/bailiwick/internal/store"
 )
 
 // large gives a policy of about so many rules: roles with 20 grants each, held
@@ -35,31 +33,24 @@ func large(rules int) *access.Policy {
 	return p
 }
 
-// filled opens a store with a large policy.
-func filled(b *testing.B, open func(testing.TB) store.Options, rules int) (*store.Store, *access.Policy) {
-	b.Helper()
-	o := open(b)
-	o.MaxRules = 10_000_000
-	s, p := accesstest.OpenStore(b, o), large(rules)
-	if _, err := s.Apply(b.Context(), p, any1); err != nil {
-		b.Fatal(err)
-	}
-	return s, p
-}
-
-// BenchmarkSubjects reads one user who was not asked about before.
+// BenchmarkSubjects reads users who were not asked about before, one by one and
+// many at once.
 func BenchmarkSubjects(b *testing.B) {
 	for name, open := range databases {
-		b.Run(name, func(b *testing.B) {
-			s, p := filled(b, open, 40_000)
-			n := 0
-			for b.Loop() {
-				n++
-				id := p.Users[n*7919%len(p.Users)].ID
-				if f, err := s.Subjects(b.Context(), access.DefaultTenant, []string{id}); err != nil || len(f[0].Rules) != 2 {
-					b.Fatalf("%+v, %v", f, err)
+		s, p := seeded(b, open, 40_000)
+		for _, many := range []int{1, 100} {
+			b.Run(fmt.Sprintf("%s/users=%d", name, many), func(b *testing.B) {
+				n, ids := 0, make([]string, many)
+				for b.Loop() {
+					for i := range ids {
+						n++
+						ids[i] = p.Users[n*7919%len(p.Users)].ID
+					}
+					if f, err := s.Subjects(b.Context(), access.DefaultTenant, ids); err != nil || len(f[many-1].Rules) != 2 {
+						b.Fatalf("%+v, %v", f, err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
