@@ -123,7 +123,7 @@ func (v view) userList(q access.UserSearch, sqlite bool) (*userList, error) {
 // column adds a filter of the table itself.
 func (l *userList) column(where string, with ...any) {
 	l.filters = append(l.filters, userFilter{
-		ids: "SELECT id FROM users WHERE tenant_id = ? AND " + where, args: append([]any{l.tenant.ID}, with...), where: where, with: with,
+		ids: "SELECT id AS chosen FROM users WHERE tenant_id = ? AND " + where, args: append([]any{l.tenant.ID}, with...), where: where, with: with,
 	})
 }
 
@@ -188,7 +188,7 @@ func (l *userList) linked(not bool, names ...string) {
 	if not {
 		f.where = "NOT " + f.where
 	} else {
-		f.ids, f.args = "SELECT DISTINCT SUBSTR(v0, 3) AS id"+own+"> 'u:' AND v0 < 'u;'", with
+		f.ids, f.args = "SELECT DISTINCT SUBSTR(v0, 3) AS chosen"+own+"> 'u:' AND v0 < 'u;'", with
 	}
 	l.filters = append(l.filters, f)
 }
@@ -276,7 +276,7 @@ func (l *userList) start() (int, error) {
 			continue
 		}
 		n := 0
-		query := "SELECT COUNT(*) FROM (" + f.ids + " LIMIT ?) AS chosen"
+		query := "SELECT COUNT(*) FROM (" + f.ids + " LIMIT ?) AS few"
 		if err := l.tx.QueryRowContext(l.ctx, query, append(slices.Clone(f.args), few+1)...).Scan(&n); err != nil {
 			return -1, err
 		}
@@ -292,8 +292,12 @@ func (l *userList) from(start int) (string, []any) {
 	var args []any
 	text := " FROM users"
 	switch index := sorts[l.q.Sort].index; {
-	case start >= 0:
-		text = " FROM users JOIN (" + l.filters[start].ids + ") AS chosen USING (id)"
+	case start >= 0: // both kinds of join keep the order; else the few might be looked for among all
+		join := " STRAIGHT_JOIN"
+		if l.sqlite {
+			join = " CROSS JOIN"
+		}
+		text = " FROM (" + l.filters[start].ids + ") AS few" + join + " users ON users.id = few.chosen"
 		args = append(args, l.filters[start].args...)
 	case !l.sqlite:
 		text += " FORCE INDEX (" + index + ")"
