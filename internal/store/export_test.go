@@ -181,16 +181,11 @@ func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (p
 		if err != nil {
 			return err
 		}
-		start, err := l.start()
-		if err != nil {
-			return err
-		}
-		query, args := l.statement(start)
 		explain := "EXPLAIN "
 		if s.driver == SQLite {
 			explain += "QUERY PLAN "
 		}
-		return each(ctx, v.tx, explain+query, args, func(rows *sql.Rows) error {
+		note := func(rows *sql.Rows) error {
 			columns, err := rows.Columns()
 			if err != nil {
 				return err
@@ -208,7 +203,20 @@ func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (p
 			}
 			plan = append(plan, line)
 			return nil
-		})
+		}
+		for _, f := range l.filters {
+			if f.ids != "" {
+				if err := each(ctx, v.tx, explain+f.ids, f.args, note); err != nil {
+					return err
+				}
+			}
+		}
+		start, err := l.start()
+		if err != nil {
+			return err
+		}
+		query, args := l.statement(start)
+		return each(ctx, v.tx, explain+query, args, note)
 	})
 	return plan, err
 }

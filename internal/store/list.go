@@ -269,18 +269,31 @@ func (l *userList) statement(start int) (string, []any) {
 	return "SELECT " + userColumns + from + l.order() + " LIMIT ?", append(args, l.q.Most+1)
 }
 
-// start gives the place of a filter that leaves few accounts, or -1.
+// start gives the place of a filter that leaves few accounts, or -1. Where they
+// are very few they are named from there on, so that nothing is searched twice.
 func (l *userList) start() (int, error) {
-	for i, f := range l.filters {
+	for i := range l.filters {
+		f := &l.filters[i]
 		if f.ids == "" {
 			continue
 		}
-		n := 0
-		query := "SELECT COUNT(*) FROM (" + f.ids + " LIMIT ?) AS few"
-		if err := l.tx.QueryRowContext(l.ctx, query, append(slices.Clone(f.args), few+1)...).Scan(&n); err != nil {
+		var ids []any
+		err := each(l.ctx, l.tx, f.ids+" LIMIT ?", append(slices.Clone(f.args), few+1), func(rows *sql.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+		if err != nil {
 			return -1, err
 		}
-		if n <= few {
+		if len(ids) <= chunkRowsSQLite {
+			f.ids, f.args = "SELECT id AS chosen FROM users WHERE tenant_id = ? AND id IN ("+marks(max(len(ids), 1))+")", append([]any{l.tenant.ID}, ids...)
+			if len(ids) == 0 {
+				f.args = append(f.args, "") // no id is empty
+			}
+		}
+		if len(ids) <= few {
 			return i, nil
 		}
 	}
