@@ -96,6 +96,7 @@ const sends = `{"name":"Mailer","names":{"de":"Versand"},"version":"1","sections
 // Req 66, 68: an application registers its sections as often as it starts.
 func TestCatalogue_registersOnce(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		const path = "/applications/mailer/catalogue"
 		before := s.revision()
 		plan := decode[api.CataloguePlan](t, s.do(http.MethodPut, path+"?dry_run=true", sends))
@@ -126,6 +127,7 @@ func TestCatalogue_registersOnce(t *testing.T) {
 // the same words, and keeps what it may do itself.
 func TestCatalogue_takesOverFiles(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		before := s.revision()
 		for _, code := range []string{"retail", "planner", "erp-sync"} {
 			shown := decode[api.Application](t, s.do(http.MethodGet, "/applications/"+code, ""))
@@ -141,6 +143,7 @@ func TestCatalogue_takesOverFiles(t *testing.T) {
 // Req 68: rights of removed sections never come back to life.
 func TestCatalogue_removedRightsStayAway(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		const path = "/applications/mailer/catalogue"
 		decode[api.CataloguePlan](t, s.do(http.MethodPut, path, sends))
 		decode[api.Group](t, s.do(http.MethodPost, "/groups", `{"code":"mailers","name":"Mailers","grants":[{"section":"Mailer.Lists","rights":["show","send"]}]}`))

@@ -72,10 +72,10 @@ func TestScope_tree(t *testing.T) {
 		tree := decode[api.Scopes](t, s.do(http.MethodGet, "/scopes", ""))
 		find(find(find(tree.Scopes, "company:8"), "store:9"), "shelf:1")
 
-		s.must(wantStatus(s.do(http.MethodPost, "/groups", `{"code":"shelvers","name":"S","grants":[{"section":"System.Content","rights":["show"],"scope":"shelf:1"}]}`), 201))
-		s.must(wantStatus(s.do(http.MethodPost, "/users", `{"id":"shelver-1","name":"S","email":"s1@example.com","groups":[{"group":"shelvers","scope":"shelf:1"}]}`), 201))
+		s.must(wantStatus(s.do(http.MethodPost, "/groups", `{"code":"fillers","name":"S","grants":[{"section":"System.Content","rights":["show"],"scope":"shelf:1"}]}`), 201))
+		s.must(wantStatus(s.do(http.MethodPost, "/users", `{"id":"filler-1","name":"S","email":"s1@example.com","groups":[{"group":"fillers","scope":"shelf:1"}]}`), 201))
 		p = s.wantProblem(s.do(http.MethodDelete, "/scopes/shelf:1", ""), 409, "conflict")
-		if !strings.Contains(p.Detail, "group shelvers") || !strings.Contains(p.Detail, "user shelver-1") {
+		if !strings.Contains(p.Detail, "group fillers") || !strings.Contains(p.Detail, "user filler-1") {
 			t.Errorf("%s", p.Detail)
 		}
 		p = s.wantProblem(s.do(http.MethodDelete, "/scopes/store:9", ""), 409, "conflict")

@@ -42,7 +42,7 @@ type Orphan struct {
 }
 
 // Orphaned refuses a change that would leave something without its section.
-type Orphaned struct {
+type Orphaned struct { //nolint:errname // the list is what matters; the error in words is inside
 	Orphans []Orphan
 }
 

@@ -97,7 +97,7 @@ func parentsOf(scopes []access.ScopeNode) map[access.Scope]access.Scope {
 func (d *Directory) Scope(ctx context.Context, caller access.Caller, tenant string, scope access.Scope) (access.ScopeNode, access.Revision, error) {
 	var node access.ScopeNode
 	var revision access.Revision
-	if err := validNode("scope", scope); err != nil {
+	if err := validNode(scope); err != nil {
 		return node, 0, err
 	}
 	err := d.read(ctx, caller, tenant, Need{Part: "Stores", Action: "show", Scope: scope}, func(r access.Reading) error {
@@ -147,15 +147,15 @@ func (d *Directory) CreateScope(ctx context.Context, caller access.Caller, tenan
 	return groups, revision, err
 }
 
-func validNode(field string, s access.Scope) error {
+func validNode(s access.Scope) error {
 	if s == access.Everywhere {
-		return access.Invalid(field, "* is always there; write type:id, for instance store:eu-1")
+		return access.Invalid("scope", "* is always there; write type:id, for instance store:eu-1")
 	}
-	return access.ValidScope(field, s)
+	return access.ValidScope("scope", s)
 }
 
 func (n *NewScope) valid() error {
-	if err := validNode("scope", n.Scope); err != nil {
+	if err := validNode(n.Scope); err != nil {
 		return err
 	}
 	if err := access.ValidScope("parent", n.Parent); err != nil {
@@ -273,7 +273,7 @@ func shortened(name string) string {
 // mean, so only superusers do that.
 func (d *Directory) PatchScope(ctx context.Context, caller access.Caller, tenant string, scope access.Scope, patch ScopePatch, c access.Change) (access.ScopeNode, access.Revision, error) {
 	var node access.ScopeNode
-	if err := errors.Join(validNode("scope", scope), patch.valid()); err != nil {
+	if err := errors.Join(validNode(scope), patch.valid()); err != nil {
 		return node, 0, err
 	}
 	need := Need{Part: "Stores", Action: "update", Scope: scope}
@@ -308,7 +308,7 @@ func (patch *ScopePatch) valid() error {
 // DeleteScope takes a scope away. That is refused while something lies in it or
 // names it, and the error says what.
 func (d *Directory) DeleteScope(ctx context.Context, caller access.Caller, tenant string, scope access.Scope, c access.Change) (access.Revision, error) {
-	if err := validNode("scope", scope); err != nil {
+	if err := validNode(scope); err != nil {
 		return 0, err
 	}
 	need := Need{Part: "Stores", Action: "delete", Scope: scope}
