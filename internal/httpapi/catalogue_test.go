@@ -97,6 +97,7 @@ const sends = `{"name":"Mailer","names":{"de":"Versand"},"version":"1","sections
 func TestCatalogue_registersOnce(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
 		t.Helper()
+		t.Helper()
 		const path = "/applications/mailer/catalogue"
 		before := s.revision()
 		plan := decode[api.CataloguePlan](t, s.do(http.MethodPut, path+"?dry_run=true", sends))
@@ -128,6 +129,7 @@ func TestCatalogue_registersOnce(t *testing.T) {
 func TestCatalogue_takesOverFiles(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
 		t.Helper()
+		t.Helper()
 		before := s.revision()
 		for _, code := range []string{"retail", "planner", "erp-sync"} {
 			shown := decode[api.Application](t, s.do(http.MethodGet, "/applications/"+code, ""))
@@ -143,6 +145,7 @@ func TestCatalogue_takesOverFiles(t *testing.T) {
 // Req 68: rights of removed sections never come back to life.
 func TestCatalogue_removedRightsStayAway(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		t.Helper()
 		const path = "/applications/mailer/catalogue"
 		decode[api.CataloguePlan](t, s.do(http.MethodPut, path, sends))
@@ -190,6 +193,7 @@ func TestCatalogue_removedRightsStayAway(t *testing.T) {
 // An action that is gone takes its rights with it, and leaves the others.
 func TestCatalogue_removedAction(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		const path = "/applications/mailer/catalogue"
 		decode[api.CataloguePlan](t, s.do(http.MethodPut, path, sends))
 		decode[api.Group](t, s.do(http.MethodPost, "/groups", `{"code":"mailers","name":"Mailers","grants":[{"section":"Mailer.Lists","rights":["show","send","test"]},{"section":"Mailer.Lists","rights":["inherit","test"],"effect":"deny"}]}`))
@@ -209,6 +213,7 @@ func TestCatalogue_removedAction(t *testing.T) {
 // Req 82: names belong to whoever has them; the other is named.
 func TestCatalogue_collisions(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		for path, owner := range map[string]string{
 			"System.Orders": "retail", "Planner.Shifts": "planner", "Planner.Invented": "planner", "Planner": "planner",
 			"System.Access.Users": "bailiwick", "System.Access": "bailiwick", "System.Access.Invented": "bailiwick",
@@ -226,6 +231,7 @@ func TestCatalogue_collisions(t *testing.T) {
 // A section that others need cannot be taken away, whatever is asked for.
 func TestCatalogue_neededSection(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		decode[api.CataloguePlan](t, s.do(http.MethodPut, "/applications/mailer/catalogue", sends))
 		needs := `{"name":"Other","sections":[{"path":"Other","name":"X","prerequisites":[{"section":"Mailer.Lists","rights":["show"]}]}]}`
 		decode[api.CataloguePlan](t, s.do(http.MethodPut, "/applications/other/catalogue", needs))
@@ -239,6 +245,7 @@ func TestCatalogue_neededSection(t *testing.T) {
 // Req 81: an application is a subject with rights of its own.
 func TestApplication_rights(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		s.want(false, "app:planner", "System.Content", "show", "")
 		s.must(wantStatus(s.do(http.MethodPut, "/applications/planner/rights", `{"roles":[],"grants":[{"name":"System.Content","crud":2}]}`), 200))
 		s.want(true, "app:planner", "System.Content", "show", "")
@@ -250,6 +257,7 @@ func TestApplication_rights(t *testing.T) {
 // Req 10, 61: rights come in families with words that say what they are.
 func TestRightsCatalogue(t *testing.T) {
 	inSample(t, "crm-groups", func(t *testing.T, s sample) {
+		t.Helper()
 		c := decode[api.RightsCatalogue](t, s.do(http.MethodGet, "/rights-catalogue?lang=de-AT", ""))
 		sum := 0
 		for _, r := range c.Standard {

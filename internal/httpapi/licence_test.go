@@ -11,6 +11,7 @@ import (
 // Req 15, 44: a licence opens what needs it, for as many as there are seats.
 func TestLicence_seats(t *testing.T) {
 	inSample(t, "crm-groups", func(t *testing.T, s sample) {
+		t.Helper()
 		of := func(feature string) api.Licence {
 			t.Helper()
 			for _, l := range decode[api.Licences](t, s.do(http.MethodGet, "/licences", "")).Licences {

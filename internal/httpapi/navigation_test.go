@@ -15,6 +15,7 @@ import (
 func TestNavigation_entriesAreDecisions(t *testing.T) {
 	for _, tenant := range []string{"crm-groups", "retail-rights", "crm-users"} {
 		inSample(t, tenant, func(t *testing.T, s sample) {
+			t.Helper()
 			menus := map[string]bool{}
 			for _, a := range decode[api.Applications](t, s.do(http.MethodGet, "/applications", "")).Applications {
 				for _, e := range a.Sections {
@@ -53,6 +54,7 @@ func opening(entries []api.NavigationEntry, to map[string]bool) {
 // Req 45: the menu has labels in a language, in an order, and what was chosen.
 func TestNavigation_labelsOrderChoice(t *testing.T) {
 	inSample(t, "crm-groups", func(t *testing.T, s sample) {
+		t.Helper()
 		nav := decode[api.Navigation](t, s.do(http.MethodGet, "/users/admin-1/navigation?lang=de", ""))
 		if len(nav.Entries) < 2 || nav.Entries[0].Section != "CRM.Orders" || nav.Entries[0].Label != "Bestellungen" {
 			t.Fatalf("%+v", nav.Entries)
@@ -73,6 +75,7 @@ func TestNavigation_labelsOrderChoice(t *testing.T) {
 // Req 13, 111: financial data is visible or editable by field.
 func TestCapabilities_fields(t *testing.T) {
 	inSample(t, "crm-groups", func(t *testing.T, s sample) {
+		t.Helper()
 		const price, margin = "CRM.Orders.Fields.PurchasePrice", "CRM.Orders.Fields.GrossMargin"
 		c := decode[api.Capabilities](t, s.do(http.MethodGet, "/users/accountant-1/capabilities", ""))
 		for _, field := range []string{price, margin} {
@@ -94,6 +97,7 @@ func TestCapabilities_fields(t *testing.T) {
 // longer than a right lasts.
 func TestCapabilities_tag(t *testing.T) {
 	inSample(t, "crm-groups", func(t *testing.T, s sample) {
+		t.Helper()
 		now := time.Now()
 		s.now = func() time.Time { return now }
 		for _, path := range []string{"/users/sales-1/capabilities", "/users/sales-1/navigation", "/users/sales-1/capabilities?scope=*"} {
@@ -140,6 +144,7 @@ func TestCapabilities_tag(t *testing.T) {
 // Req 19, 20, 21: the first group's signature, in the user's order.
 func TestSignature_render(t *testing.T) {
 	inSample(t, "crm-groups", func(t *testing.T, s sample) {
+		t.Helper()
 		render := func(body string) api.Signature {
 			t.Helper()
 			return decode[api.Signature](t, s.do(http.MethodPost, "/users/sales-2/signature:render", body))

@@ -13,6 +13,7 @@ import (
 // all stores include it at once.
 func TestScope_storeWithGroups(t *testing.T) {
 	inSample(t, "web-to-print", func(t *testing.T, s sample) {
+		t.Helper()
 		s.must(wantStatus(s.do(http.MethodPatch, "/groups/customer", `{"attributes":{"store_group":"registered"}}`), 200))
 		s.must(wantStatus(s.do(http.MethodPatch, "/groups/anonymous", `{"attributes":{"store_group":"anonymous"}}`), 200))
 		s.must(wantStatus(s.do(http.MethodPost, "/users", `{"id":"corporate-9","name":"C","email":"c9@example.com","groups":[{"group":"corporate-customers"}],"status":"active"}`), 201))
@@ -42,6 +43,7 @@ func TestScope_storeWithGroups(t *testing.T) {
 // Without the attribute every default group and template makes a group.
 func TestScope_groupsOfAllDefaults(t *testing.T) {
 	inSample(t, "web-to-print", func(t *testing.T, s sample) {
+		t.Helper()
 		made := decode[api.CreatedScope](t, s.do(http.MethodPost, "/scopes", `{"scope":"store:Flyers 2","code":"flyers","groups":true}`))
 		slices.Sort(made.Groups)
 		if !slices.Contains(made.Groups, "flyers-customer") || !slices.Contains(made.Groups, "flyers-anonymous") || len(made.Groups) < 4 {
@@ -53,6 +55,7 @@ func TestScope_groupsOfAllDefaults(t *testing.T) {
 // A tree: made, renamed, moved, shown, deleted when nothing is in it any more.
 func TestScope_tree(t *testing.T) {
 	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
 		decode[api.CreatedScope](t, s.do(http.MethodPost, "/scopes", `{"scope":"shelf:1","parent":"store:5","name":"Shelf"}`))
 		p := s.wantProblem(s.do(http.MethodPatch, "/scopes/company:7", `{"parent":"shelf:1"}`), 409, "conflict")
 		if !strings.Contains(p.Detail, "circle") || !strings.Contains(p.Detail, "shelf:1") {
@@ -91,6 +94,7 @@ func TestScope_tree(t *testing.T) {
 // Req 105: a store cannot be withdrawn from a group that approves its orders.
 func TestScope_withdrawnFromGroup(t *testing.T) {
 	inSample(t, "web-to-print", func(t *testing.T, s sample) {
+		t.Helper()
 		s.must(wantStatus(s.do(http.MethodPost, "/groups", `{"code":"approvers","name":"A","base":"customer","scopes":["store:posters","store:cards"],"grants":[{"section":"BackOffice.Orders","rights":["approve"],"scope":"store:posters"}]}`), 201))
 		for _, body := range []string{`{"scopes":["store:cards"]}`, `{"reach":"none"}`} {
 			p := s.wantProblem(s.do(http.MethodPatch, "/groups/approvers", body), 409, "conflict")

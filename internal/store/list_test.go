@@ -63,7 +63,7 @@ func TestFindUsers(t *testing.T) {
 			if _, err := s.Apply(t.Context(), p, any1); err != nil {
 				t.Fatal(err)
 			}
-			r := rand.New(rand.NewPCG(5, 5)) //nolint:gosec // chance for a test, that can be repeated
+			r := rand.New(rand.NewPCG(5, 5))
 			for range 300 {
 				q := randomList(r)
 				if got, want := listed(t, s, q), naive(p, q); !slices.Equal(got, want) {
