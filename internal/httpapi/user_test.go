@@ -155,6 +155,7 @@ func groupsOf(u api.User) (codes []string) {
 // the group for newcomers, and has a link by way of its first group.
 func TestUser_create(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		u := s.user(http.MethodPost, "/users", `{"email":"Nelson@Example.com","name":"Nelson","reason":"hired"}`)
 		if u.ID == "" || u.Status != "active" || !slices.Equal(groupsOf(u), []string{"new"}) || u.CreatedAt.IsZero() || u.Revision == 0 {
 			t.Errorf("%+v", u)
@@ -279,6 +280,7 @@ func TestUser_badInput(t *testing.T) {
 // all, and each change decides as soon as it is answered.
 func TestUser_memberships(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		s.wants(false, "sales-1", "System.Orders.Export", "execute")
 		s.user(http.MethodPost, "/users/sales-1/roles:add", `{"roles":[{"role":"exporter"},{"role":"chatter"}]}`)
 		s.wants(true, "sales-1", "System.Orders.Export", "execute")
@@ -342,6 +344,7 @@ func TestUser_ownRights(t *testing.T) {
 // Req 44: a licence turns the decision; where no seat is left, the numbers are told.
 func TestUser_licences(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		s.user(http.MethodPost, "/users/sales-1/roles:add", `{"roles":[{"role":"chatter"}]}`)
 		s.wants(false, "sales-1", "System.Chats", "show")
 		s.user(http.MethodPost, "/users/sales-1/licences:add", `{"licences":["chats"]}`)
@@ -364,6 +367,7 @@ func TestUser_licences(t *testing.T) {
 // Req 29, 48: one call denies everything at once and keeps the memberships.
 func TestUser_deactivate(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		s.wants(true, "sales-1", "System.Orders", "show")
 		if u := s.user(http.MethodPost, "/users/sales-1:deactivate", `{"reason":"on leave"}`); u.Status != "disabled" || !slices.Equal(groupsOf(u), []string{"sales"}) {
 			t.Errorf("%+v", u)
@@ -488,6 +492,7 @@ func TestUser_delegated(t *testing.T) {
 // as far as it still exists, for as long as they may.
 func TestUser_restore(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		s.user(http.MethodPost, "/users/sales-1/groups:add", `{"groups":[{"group":"support"}]}`)
 		s.user(http.MethodPost, "/users/sales-1/roles:add", `{"roles":[{"role":"exporter"}]}`)
 		s.user(http.MethodPut, "/users/sales-1/menu", `{"menu":["System.Orders"]}`)
@@ -533,6 +538,7 @@ func TestUser_restoreTooLate(t *testing.T) {
 // its operation.
 func TestUser_bulk(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		history := func() int { return len(decode[api.Revisions](t, s.do(http.MethodGet, "/revisions", "")).Revisions) }
 		before := history()
 		w := decode[api.UsersChanged](t, s.do(http.MethodPost, "/users:bulk", `{"reason":"new team","operations":[
@@ -639,6 +645,7 @@ func (s shop) atOnce(requests ...func() *httptest.ResponseRecorder) map[int]int 
 // and deactivate no last superuser.
 func TestUser_races(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		var same []func() *httptest.ResponseRecorder
 		for i := range 6 {
 			same = append(same, func() *httptest.ResponseRecorder {
