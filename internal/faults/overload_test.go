@@ -39,7 +39,7 @@ func overload(t *testing.T, length time.Duration) {
 	r := s.start("--cache-memory=0", "--server-places-scans=1", "--server-places-checks=2", "--server-places-waiting=4", "--server-places-wait=5ms")
 	r.http.Transport.(*http.Transport).MaxIdleConnsPerHost = outstanding
 	random := rand.New(rand.NewPCG(1, 2))
-	r.load(t, "own", own(random, 400)) // takes the server longer to answer than us to ask
+	r.load(t, "own", own(random, 4000)) // takes the server longer to answer than us to ask
 	c := &crowd{r: r, batch: api.Batch{Requests: ownQuestions(random, 100)}}
 	c.want = r.batch(t, "own", c.batch.Requests)
 

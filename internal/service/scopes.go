@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -199,7 +200,8 @@ func soundTree(p *access.Policy, scope access.Scope) error {
 			return access.Invalid("parent", "there is no scope %q", above)
 		}
 	}
-	for start := range parents {
+	starts := append([]access.Scope{scope}, slices.Sorted(maps.Keys(parents))...) // a circle holds the scope itself
+	for _, start := range starts {
 		way := []string{string(start)}
 		for at := parents[start]; at != access.Everywhere && at != ""; at = parents[at] {
 			if way = append(way, string(at)); at == start {
