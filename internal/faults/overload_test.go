@@ -39,7 +39,7 @@ func overload(t *testing.T, length time.Duration) {
 	r := s.start("--cache-memory=0", "--server-places-scans=1", "--server-places-checks=2", "--server-places-waiting=4", "--server-places-wait=5ms")
 	r.http.Transport.(*http.Transport).MaxIdleConnsPerHost = outstanding
 	random := rand.New(rand.NewPCG(1, 2))
-	r.load(t, "own", own(random, 4000)) // takes the server longer to answer than us to ask
+	r.load(t, "own", own(random, 20000)) // takes the server longer to answer than us to ask
 	c := &crowd{r: r, batch: api.Batch{Requests: ownQuestions(random, 100)}}
 	c.want = r.batch(t, "own", c.batch.Requests)
 
@@ -50,7 +50,9 @@ func overload(t *testing.T, length time.Duration) {
 	}
 	each := time.Since(began) / time.Duration(alone)
 	c.results = nil
-	c.storm(each/5, length)
+	for hurry := time.Duration(5); hurry <= 80 && !c.refused(); hurry *= 2 { // a client is slow too
+		c.storm(each/hurry, length)
+	}
 	c.judge(t, each)
 
 	if got := memory(r); got > maxMemory {
@@ -95,6 +97,13 @@ func (c *crowd) ask() {
 }
 
 func sameAnswer(a, b api.Decision) bool { return a.Allowed == b.Allowed && a.Reason == b.Reason }
+
+// refused tells whether some question found no place.
+func (c *crowd) refused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.results, func(a answer) bool { return a.status == http.StatusServiceUnavailable })
+}
 
 // storm asks at a fixed pace.
 func (c *crowd) storm(pace, length time.Duration) {
