@@ -37,4 +37,12 @@ type Draft interface {
 	// PutUser makes or changes an account. What is wrong with it shows when the
 	// edit is over.
 	PutUser(u User)
+	// PutToken keeps a one-time token in the place of the one that its user had
+	// for the same purpose. That there is one is recorded.
+	PutToken(t Token) error
+	// TakeToken uses a token up. One that is unknown, for something else, used or
+	// too old is ErrNotFound. When the edit fails, it is as good as before.
+	TakeToken(purpose Purpose, hash [32]byte) (Token, error)
+	// DropTokens makes all tokens of a user worthless.
+	DropTokens(user string) error
 }

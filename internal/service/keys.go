@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base32"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -144,11 +143,9 @@ func validKey(tenant string, kind access.KeyKind, name string) error {
 // newKey draws a key's id and secret.
 func newKey() (string, access.APIKey) {
 	var id [8]byte // 12.8 characters of base32
-	var secret [32]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the program instead
-	_, _ = rand.Read(secret[:])
 	idText := strings.ToLower(base32.StdEncoding.EncodeToString(id[:]))[:keyIDLen]
-	secretText := base64.RawURLEncoding.EncodeToString(secret[:])
+	secretText := secret()
 	return keyPrefix + idText + string(keySeparator) + secretText,
 		access.APIKey{ID: idText, SecretHash: sha256.Sum256([]byte(secretText))}
 }

@@ -78,6 +78,7 @@ var tables = map[string]string{
 	"conditions":      "tenant_id, code, position, body",
 	"users":           "tenant_id, id, position, email, login, name, status, body",
 	"api_key":         "id, tenant, kind, name, secret_hash, created_at, revoked_at",
+	"one_time_token":  "tenant_id, user_id, purpose, token_hash, expires_at",
 	"replica":         "id, address, version, started_at, seen_at, tenants, behind, lag",
 	"revision":        "tenant_id, number, parent, hash, author, source, reason, made_at",
 	"revision_change": "tenant_id, revision, n, kind, name, old_value, new_value",

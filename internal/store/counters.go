@@ -16,6 +16,9 @@ type counters struct {
 
 // take notes a change. line is that of a rule.
 func (c *counters) take(change changeRow, line []string) {
+	if event(change.Kind) {
+		return
+	}
 	switch change.Kind {
 	case kindKey:
 	case kindUser:

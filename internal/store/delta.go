@@ -21,7 +21,12 @@ const (
 	kindRule   = "rule"
 	kindKey    = "key"
 	kindEpoch  = "epoch"
+	kindToken  = "token" // that a one-time token was made
 )
+
+// event tells whether a change of this kind only says what has happened. No
+// decision reads it, and no row of ours is what its images say.
+func event(kind string) bool { return kind == kindToken }
 
 // maxFollowed is how many changes a difference may be made of: beyond it a full
 // load is quicker.
@@ -129,6 +134,9 @@ func newFold(tenant tenantRow, from access.Revision) *fold {
 }
 
 func (f *fold) take(c changeRow) error {
+	if event(c.Kind) {
+		return nil
+	}
 	switch c.Kind {
 	case kindRule:
 		return f.rule(c)

@@ -81,7 +81,7 @@ func (d *drift) history() error {
 
 // change notes what a change says is there, and gives the line of a rule.
 func (d *drift) change(c changeRow) (line []string, err error) {
-	if c.Kind == kindEpoch {
+	if c.Kind == kindEpoch || event(c.Kind) {
 		return nil, nil
 	}
 	if c.OldValue != "" {
