@@ -22,6 +22,8 @@ type Caller struct {
 	// Subject is who has signed in; zero for keys. What he may do is asked of the
 	// engine, in the sections of the application Ourselves.
 	Subject Subject
+
+	RequestID string // of the request that he talks to us with, for what is recorded; may be empty
 }
 
 // ValidKeyKind refuses everything but the three kinds.

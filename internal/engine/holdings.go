@@ -28,6 +28,14 @@ func (e *Engine) Sight(tenant string) (access.Sight, error) {
 	return &Sight{engine: e, snapshot: s, now: e.options.Clock()}, nil
 }
 
+// At gives the same sight at another moment: what is limited in time is judged
+// by it.
+func (s *Sight) At(now time.Time) access.Sight {
+	at := *s
+	at.now = now
+	return &at
+}
+
 // Foresee gives sights of what is in force and of what a difference would lead
 // to. Nothing is put in force. An error of kind access.ErrStale says that the
 // difference does not begin at what is in force; access.Problems, that it leads

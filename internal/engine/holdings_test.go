@@ -351,3 +351,36 @@ func TestReached_path(t *testing.T) {
 	}
 	t.Error("it does not reach the user")
 }
+
+// TestSight_at: a sight can be had of another moment than now.
+func TestSight_at(t *testing.T) {
+	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	e := engine.New(engine.Options{Clock: func() time.Time { return began }})
+	p := access.Policy{
+		Tenant: "t", Catalogue: []access.Application{{Code: "shop", Sections: []access.SectionEntry{{Path: "S"}}}},
+		Users: []access.User{{ID: "1", Grants: []access.Grant{
+			{Section: "S", Rights: access.Show, Validity: access.Validity{Until: began.Add(time.Hour)}},
+		}}},
+	}
+	facts := p.Facts()
+	facts.Revision = 1
+	snapshot, err := engine.Compile(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Install(snapshot)
+	now, err := e.Sight("t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := now.(interface{ At(time.Time) access.Sight }).At(began.Add(2 * time.Hour))
+	ask := access.Request{Subject: access.Subject{Kind: access.KindUser, ID: "1"}, Actions: []access.Action{"show"}, Section: "S"}
+	for _, c := range []struct {
+		s    access.Sight
+		want bool
+	}{{now, true}, {later, false}, {now, true}} {
+		if d, err := c.s.Decide(t.Context(), &ask); err != nil || d.Allowed != c.want {
+			t.Errorf("%+v, %v, want %v", d, err, c.want)
+		}
+	}
+}

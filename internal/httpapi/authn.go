@@ -27,6 +27,7 @@ func (c *call) authenticate() error {
 		return err
 	}
 	c.caller = caller
+	c.caller.RequestID = c.id
 	return nil
 }
 
