@@ -67,6 +67,7 @@ func (r *reader) check(b *Bundle) {
 	if b.Policy.Tenant == "" {
 		b.Policy.Tenant = access.DefaultTenant
 	}
+	r.problems = append(r.problems, b.Policy.Entities()...)
 	r.problems = append(r.problems, b.Policy.Check()...)
 	r.foreign(&b.Policy)
 	for _, f := range r.tests {

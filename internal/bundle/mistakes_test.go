@@ -49,6 +49,10 @@ var mistakes = []struct{ name, files, want string }{
 			"users/more.yaml:4:45: tags (!!bool) are not allowed [yaml-tag]\n" +
 			"users/more.yaml:4:59: tags (!!null) are not allowed [yaml-tag]",
 	},
+	{
+		"entity in braces that nobody has", role("a", "code: a\nname: A\ngrants: [{section: 'Shop.Orders{9}', rights: [show]}]"),
+		`roles/a.yaml:5:10: section: no scope has the id "9" [entity-unclear]`,
+	},
 	{"merge key", role("a", "code: a\n<<: {name: x}"), `roles/a.yaml:4:1: unknown key "<<" (known here: apiVersion, kind, code, name, description, roles, grants) [key-unknown]`},
 	{"key that is no word", role("a", "code: a\n? [x]\n: y"), "roles/a.yaml:4:3: a key must be a word [key-invalid]"},
 	{"duplicate key", role("a", "code: a\nname: x\nname: y"), `roles/a.yaml:5:1: key "name" is there twice (first at line 4) [key-duplicate]`},

@@ -40,6 +40,19 @@ func TestScope_storeWithGroups(t *testing.T) {
 	})
 }
 
+// Req 71, 80: a right on one entity as binary rights tables write it.
+func TestScope_entityInBraces(t *testing.T) {
+	inSample(t, "retail-rights", func(t *testing.T, s sample) {
+		t.Helper()
+		s.must(wantStatus(s.do(http.MethodPost, "/groups", `{"code":"fitters","name":"Fitters","grants":[{"name":"System.Settings.Stores{store:5}","crud":10}]}`), 201))
+		s.must(wantStatus(s.do(http.MethodPost, "/users", `{"id":"fitter-1","name":"F","email":"fitter-1@example.com","groups":[{"group":"fitters"}],"grants":[{"name":"System.Settings.Channels{nowhere}","crud":2}]}`), 400))
+		s.must(wantStatus(s.do(http.MethodPost, "/users", `{"id":"fitter-1","name":"F","email":"fitter-1@example.com","groups":[{"group":"fitters"}]}`), 201))
+		s.want(true, "user:fitter-1", "System.Settings.Stores", "update", "store:5")
+		s.want(false, "user:fitter-1", "System.Settings.Stores", "update", "store:6")
+		s.want(false, "user:fitter-1", "System.Settings.Stores", "update", "")
+	})
+}
+
 // Without the attribute every default group and template makes a group.
 func TestScope_groupsOfAllDefaults(t *testing.T) {
 	inSample(t, "web-to-print", func(t *testing.T, s sample) {

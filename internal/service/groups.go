@@ -89,6 +89,9 @@ func sound(p *access.Policy, g *access.Group) error {
 // The fields of what was written stand where files would for as long as that
 // takes; rest is the field of what has no place of its own.
 func checked(p *access.Policy, of *access.Origin, rest string, links []access.Link, grants []access.Grant) error {
+	if err := entities(p, grants); err != nil {
+		return err
+	}
 	was := *of
 	*of = access.Origin{File: rest}
 	for i := range links {
@@ -122,6 +125,16 @@ func checked(p *access.Policy, of *access.Origin, rest string, links []access.Li
 		mistake.Message += " (" + first.Hint + ")"
 	}
 	return mistake
+}
+
+// entities turns rights on entities in braces into rights in scopes.
+func entities(p *access.Policy, grants []access.Grant) error {
+	for i := range grants {
+		if err := p.Entity(fmt.Sprintf("grants[%d].section", i), &grants[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PatchGroup changes what is named in the patch. The code of a group never changes.

@@ -132,6 +132,9 @@ func acted(t access.Draft, id string, act UserAct) (access.User, error) {
 
 // put leaves an account in the draft, after it was looked through.
 func put(t access.Draft, u *access.User) error {
+	if err := entities(t.Policy(), u.Grants); err != nil {
+		return err
+	}
 	if err := validUser(t, u); err != nil {
 		return err
 	}
