@@ -21,7 +21,7 @@ var floors = map[string][]string{
 	"scripts/bench": {"api...", "internal...", "policies"},
 
 	// 3
-	"internal/httpapi": {"api", "internal/access", "internal/service"},
+	"internal/httpapi": {"api", "internal/access", "internal/service", "internal/sheet"},
 	"internal/console": {},
 	"api/middleware":   {"api"},
 
@@ -43,6 +43,7 @@ var floors = map[string][]string{
 	"api":             {},
 	"policies":        {},
 	"internal/config": {},
+	"internal/sheet":  {},
 
 	// Beside the house: tests of the whole, and helpers of tests.
 	"internal/faults":     {},
