@@ -16,7 +16,7 @@ import (
 const applicationPath = "/v1/tenants/{tenant}/applications"
 
 // orphanText is what holds for whatever takes sections away.
-const orphanText = "409 while rights of anybody name what would be gone: the details list them. With remove_grants=true in the query they are taken away by the same revision, so that a section that is declared again later starts without them. With dry_run=true nothing is changed: the answer tells what would be."
+const orphanText = "409 while rights of anybody name what would be gone: the details list them. With remove_grants=true they are taken away by the same revision, so that a section that is declared again later starts without them."
 
 var catalogueRoutes = []route{
 	{
@@ -30,7 +30,7 @@ var catalogueRoutes = []route{
 	},
 	{
 		method: http.MethodPut, path: applicationPath + "/{application}/catalogue", tenant: true, need: access.KeyAdmin, change: true,
-		limit: maxPolicyBody,
+		limit: maxPolicyBody, query: catalogueParams,
 		serve: (*call).putCatalogue, tag: "Directory", summary: "Register an application with all its sections",
 		text: "Made for the start of an application: the same document again changes nothing and makes no revision. 409 where a section belongs to another application, which is named; the first part of a path belongs to the application that uses it first, unless it is the root of the tenant. " + orphanText,
 		body: api.Catalogue{}, answer: api.CataloguePlan{},
@@ -42,18 +42,23 @@ var catalogueRoutes = []route{
 	},
 	{
 		method: http.MethodDelete, path: applicationPath + "/{application}", tenant: true, need: access.KeyAdmin, change: true,
+		query: append(catalogueParams, editParams...),
 		serve: (*call).deleteApplication, tag: "Directory", summary: "Unregister an application",
 		text: orphanText, answer: api.CataloguePlan{},
 	},
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/rights-catalogue", tenant: true, need: access.KeyRead,
 		serve: (*call).rightsCatalogue, tag: "Directory", summary: "Show everything that can be granted, by families",
-		text: "With lang in the query, labels are in that language where there are such names.", answer: api.RightsCatalogue{},
+		query: []param{languageParam}, answer: api.RightsCatalogue{},
 	},
 	{
 		method: http.MethodGet, path: "/v1/rights", need: access.KeyDecide,
 		serve: (*call).convertRights, tag: "Directory", summary: "Turn a sum of standard rights into names, or names into the sum",
-		text: "Query: crud=10, or names=show,update.", answer: api.RightsSum{},
+		query: []param{
+			{name: "crud", kind: numberParam, max: 63, text: "A sum; or else:"},
+			{name: "names", text: "Names with commas between them, for instance show,update."},
+		},
+		answer: api.RightsSum{},
 	},
 }
 
@@ -131,14 +136,11 @@ func actionsDeclared(s *access.SectionEntry) []api.CatalogueAction {
 }
 
 func (c *call) putCatalogue() error {
-	o, err := c.catalogueOptions()
-	if err != nil {
-		return err
-	}
+	o := c.catalogueOptions()
 	app := access.Application{Code: c.g.Param("application")}
 	var edit api.Edit
 	given := false
-	err = c.read(func(r *reader) error {
+	err := c.read(func(r *reader) error {
 		return r.object("", &catalogueNames, func(name string) error {
 			given = given || name == "sections"
 			return r.catalogueMember(name, &app, &edit)
@@ -155,28 +157,14 @@ func (c *call) putCatalogue() error {
 }
 
 func (c *call) deleteApplication() error {
-	o, err := c.catalogueOptions()
-	if err != nil {
-		return err
-	}
-	change, err := c.changeAsked()
-	if err != nil {
-		return err
-	}
-	plan, revision, err := c.api.o.Directory.DeleteApplication(c.ctx(), c.caller, c.tenant, c.g.Param("application"), o, change)
+	o := c.catalogueOptions()
+	plan, revision, err := c.api.o.Directory.DeleteApplication(c.ctx(), c.caller, c.tenant, c.g.Param("application"), o, c.changeAsked())
 	return c.planned(&plan, o, revision, err)
 }
 
-func (c *call) catalogueOptions() (service.CatalogueOptions, error) {
-	var o service.CatalogueOptions
-	for name, to := range map[string]*bool{"remove_grants": &o.RemoveGrants, "dry_run": &o.DryRun} {
-		var flag *bool
-		if err := c.queryFlag(name, &flag); err != nil {
-			return o, err
-		}
-		*to = flag != nil && *flag
-	}
-	return o, nil
+func (c *call) catalogueOptions() service.CatalogueOptions {
+	asked := func(name string) bool { return c.query[name] == "true" }
+	return service.CatalogueOptions{RemoveGrants: asked("remove_grants"), DryRun: asked("dry_run")}
 }
 
 func (c *call) planned(plan *service.CataloguePlan, o service.CatalogueOptions, revision access.Revision, err error) error {
@@ -425,7 +413,7 @@ func familiesOf(all []access.Application, language string) []api.RightsFamily {
 
 // language gives the language that labels are wanted in.
 func (c *call) language() (string, error) {
-	tag, given := c.g.GetQuery("lang")
+	tag, given := c.query["lang"]
 	if !given {
 		return "", nil
 	}
@@ -433,8 +421,8 @@ func (c *call) language() (string, error) {
 }
 
 func (c *call) convertRights() error {
-	sum, isSum := c.g.GetQuery("crud")
-	list, isList := c.g.GetQuery("names")
+	sum, isSum := c.query["crud"]
+	list, isList := c.query["names"]
 	if isSum == isList {
 		return access.Invalid("crud", "or names is required, and not both")
 	}

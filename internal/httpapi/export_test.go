@@ -14,6 +14,35 @@ type Route struct {
 	Body, Answer, Also                            any
 	Status                                        int
 	Change                                        bool
+	Query                                         []Param
+}
+
+// Param shows a declared parameter of a query. Type is that of JSON Schema.
+type Param struct {
+	Name, Type, Format, Text string
+	Enum                     []string
+	Min, Max                 int
+}
+
+func paramsOf(r *route) []Param {
+	var all []Param
+	for _, p := range r.query {
+		w := Param{Name: p.name, Type: "string", Text: p.text, Enum: p.oneOf, Min: p.min, Max: p.max}
+		switch p.kind {
+		case numberParam:
+			w.Type = "integer"
+		case flagParam:
+			w.Type = "boolean"
+		case momentParam:
+			w.Format = "date-time"
+		case wordParam:
+			if w.Max == 0 {
+				w.Max = maxIDBytes
+			}
+		}
+		all = append(all, w)
+	}
+	return all
 }
 
 // Routes shows the table of routes.
@@ -22,7 +51,7 @@ func Routes() []Route {
 	for _, r := range allRoutes() {
 		all = append(all, Route{
 			Method: r.method, Path: r.path, Need: string(r.need), Tag: r.tag, Summary: r.summary, Text: r.text, Media: r.media,
-			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change,
+			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change, Query: paramsOf(r),
 		})
 	}
 	return all

@@ -43,9 +43,8 @@ func changeOf(e api.Edit) access.Change {
 }
 
 // changeAsked is the change that the query of a DELETE describes.
-func (c *call) changeAsked() (access.Change, error) {
-	base, err := c.queryNumber("base_revision", 0, 1<<53)
-	return changeOf(api.Edit{BaseRevision: uint64(base), Reason: c.g.Query("reason")}), err //nolint:gosec // it is not negative
+func (c *call) changeAsked() access.Change {
+	return changeOf(api.Edit{BaseRevision: uint64(c.number("base_revision")), Reason: c.word("reason")}) //nolint:gosec // it is not negative
 }
 
 // null reads past a null, which makes something empty.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/bailiwick/bailiwick/api"
@@ -15,17 +14,26 @@ import (
 
 const groupPath = "/v1/tenants/{tenant}/groups"
 
-// listText is what holds for lists.
-const listText = "Query: q finds a part of code, name or description; sort names a column, with - before it for the reverse; page_size is 1 to 1000, 50 when left out; page_token is the next_page_token of the page before. "
-
 // changeText is what holds for changes of the directory.
 const changeText = "Nobody gives what he does not hold, and nobody touches what holds more than he does: 403, and nothing has changed. What was changed decides when the answer is sent. "
+
+// groupParams choose which groups a list has.
+var groupParams = append([]param{
+	qParam,
+	{name: "kind", oneOf: []string{"default", "template", "regular"}, text: "Only groups of this kind."},
+	{name: "base", text: "Only groups that are based on the group with this code."},
+	sortParam("default groups come first, then templates, and among them names decide", "name", "code", "kind", "members"),
+	{name: "view", oneOf: []string{"grid", "tree"}, text: "A list, or the tree; the list when left out."},
+	{name: "node", text: "Code of the group where the tree begins; all when left out."},
+	{name: "depth", kind: numberParam, max: access.MaxInheritance, text: "How many levels of the tree; all when 0 or left out."},
+}, pageParams...)
 
 var groupRoutes = []route{
 	{
 		method: http.MethodGet, path: groupPath, tenant: true, need: access.KeyRead,
 		serve: (*call).listGroups, tag: "Directory", summary: "List groups",
-		text:   listText + "Default groups come first unless sort is name, code, kind or members. kind and base filter. With view=tree the answer is the tree of groups by what they are based on, from the group that node names, depth levels deep.",
+		query:  groupParams,
+		text:   "With view=tree the answer is the tree of groups by what they are based on.",
 		answer: api.Groups{}, also: api.GroupTree{},
 	},
 	{
@@ -46,6 +54,7 @@ var groupRoutes = []route{
 	{
 		method: http.MethodDelete, path: groupPath + "/{code}", tenant: true, need: access.KeyAdmin, change: true,
 		serve: (*call).deleteGroup, tag: "Directory", summary: "Delete a group",
+		query:  append(editParams, moveToParam),
 		text:   changeText + "409 while it is somebody's only group: the details name the users. With move_to=<code> in the query they come to be in that group by the same revision. Also 409 while groups are based on it, and for default groups and templates.",
 		answer: api.DirectoryChanged{},
 	},
@@ -62,7 +71,8 @@ var groupRoutes = []route{
 	{
 		method: http.MethodGet, path: groupPath + "/{code}/members", tenant: true, need: access.KeyRead,
 		serve: (*call).listMembers, tag: "Directory", summary: "List the members of a group",
-		text:   "In the order of their ids. Query: page_size and page_token as for all lists.",
+		query:  pageParams,
+		text:   "In the order of their ids.",
 		answer: api.Members{},
 	},
 	{
@@ -79,6 +89,7 @@ var groupRoutes = []route{
 	{
 		method: http.MethodDelete, path: groupPath + "/{code}/members/{user}", tenant: true, need: access.KeyAdmin, change: true,
 		serve: (*call).removeMember, tag: "Directory", summary: "Take a user out of a group",
+		query:  append(editParams, moveToParam),
 		text:   changeText + "409 where it is his only one, unless move_to=<code> is in the query.",
 		answer: api.DirectoryChanged{},
 	},
@@ -285,11 +296,7 @@ func (c *call) putRights() error {
 }
 
 func (c *call) deleteGroup() error {
-	change, err := c.changeAsked()
-	if err != nil {
-		return err
-	}
-	moved, revision, err := c.api.o.Directory.DeleteGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.g.Query("move_to"), change)
+	moved, revision, err := c.api.o.Directory.DeleteGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.word("move_to"), c.changeAsked())
 	if err != nil {
 		return err
 	}
@@ -297,18 +304,12 @@ func (c *call) deleteGroup() error {
 }
 
 func (c *call) listGroups() error {
-	if view := c.g.Query("view"); view == "tree" {
+	if c.word("view") == "tree" {
 		return c.groupTree()
-	} else if view != "" && view != "grid" {
-		return access.Invalid("view", "%q is neither grid nor tree", view)
-	}
-	size, err := c.queryNumber("page_size", defaultPage, service.MaxPage)
-	if err != nil {
-		return err
 	}
 	page, err := c.api.o.Directory.Groups(c.ctx(), c.caller, c.tenant, service.GroupQuery{
-		Q: c.g.Query("q"), Kind: access.GroupKind(c.g.Query("kind")), Base: c.g.Query("base"),
-		Sort: c.g.Query("sort"), After: c.g.Query("page_token"), Most: size,
+		Q: c.word("q"), Kind: access.GroupKind(c.word("kind")), Base: c.word("base"),
+		Sort: c.word("sort"), After: c.word("page_token"), Most: c.pageSize(),
 	})
 	if err != nil {
 		return err
@@ -320,28 +321,8 @@ func (c *call) listGroups() error {
 	return c.reply(http.StatusOK, w)
 }
 
-const defaultPage = 50
-
-// queryNumber reads a number of the query, def when it is not there. A page
-// size of 0 is refused.
-func (c *call) queryNumber(name string, def, most int) (int, error) {
-	text, given := c.g.GetQuery(name)
-	if !given {
-		return def, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < min(def, 1) || n > most {
-		return 0, access.Invalid(name, "must be a number from %d to %d", min(def, 1), most)
-	}
-	return n, nil
-}
-
 func (c *call) groupTree() error {
-	depth, err := c.queryNumber("depth", 0, access.MaxInheritance)
-	if err != nil {
-		return err
-	}
-	tree, revision, err := c.api.o.Directory.GroupTree(c.ctx(), c.caller, c.tenant, c.g.Query("node"), depth)
+	tree, revision, err := c.api.o.Directory.GroupTree(c.ctx(), c.caller, c.tenant, c.word("node"), c.number("depth"))
 	if err != nil {
 		return err
 	}
@@ -404,11 +385,7 @@ func holderOf(name string) string {
 }
 
 func (c *call) listMembers() error {
-	size, err := c.queryNumber("page_size", defaultPage, service.MaxPage)
-	if err != nil {
-		return err
-	}
-	page, err := c.api.o.Directory.Members(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.g.Query("page_token"), size)
+	page, err := c.api.o.Directory.Members(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.word("page_token"), c.pageSize())
 	if err != nil {
 		return err
 	}
@@ -506,10 +483,6 @@ func (c *call) moveMembers() error {
 }
 
 func (c *call) removeMember() error {
-	change, err := c.changeAsked()
-	if err != nil {
-		return err
-	}
-	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), []string{c.g.Param("user")}, c.g.Query("move_to"), change)
+	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), []string{c.g.Param("user")}, c.word("move_to"), c.changeAsked())
 	return c.changed(revision, err)
 }

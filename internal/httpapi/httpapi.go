@@ -131,6 +131,7 @@ type call struct {
 	tenant string
 	caller access.Caller
 	in     *reader
+	query  map[string]string // the parameters of the query that were given
 	began  time.Time
 	work   work
 	inside bool  // has taken a place for its work
@@ -188,6 +189,9 @@ func (c *call) handle() error {
 	c.tenant = access.DefaultTenant
 	if c.route.tenant {
 		c.tenant = c.g.Param("tenant")
+	}
+	if err := c.readQuery(); err != nil {
+		return err
 	}
 	if limit := c.route.timeLimit(); limit > 0 {
 		defer c.limitTime(limit)()

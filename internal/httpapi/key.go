@@ -42,7 +42,7 @@ func (c *call) createKey() error {
 }
 
 func (c *call) revokeKey() error {
-	err := c.api.o.Keys.Revoke(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.g.Query("reason"))
+	err := c.api.o.Keys.Revoke(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.word("reason"))
 	if err != nil {
 		return err
 	}

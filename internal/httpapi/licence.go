@@ -24,6 +24,7 @@ var licenceRoutes = []route{
 	},
 	{
 		method: http.MethodDelete, path: licencePath + "/{feature}", tenant: true, need: access.KeyAdmin, change: true,
+		query: editParams,
 		serve: (*call).deleteLicence, tag: "Directory", summary: "Take a licence from a tenant",
 		text:   changeText + "Sections that need it are closed from then on. 409 while users hold seats.",
 		answer: api.DirectoryChanged{},
@@ -79,10 +80,6 @@ func (c *call) putLicence() error {
 }
 
 func (c *call) deleteLicence() error {
-	change, err := c.changeAsked()
-	if err != nil {
-		return err
-	}
-	revision, err := c.api.o.Directory.DeleteLicence(c.ctx(), c.caller, c.tenant, c.g.Param("feature"), change)
+	revision, err := c.api.o.Directory.DeleteLicence(c.ctx(), c.caller, c.tenant, c.g.Param("feature"), c.changeAsked())
 	return c.changed(revision, err)
 }

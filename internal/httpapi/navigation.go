@@ -11,17 +11,21 @@ import (
 )
 
 // seenText is what holds for what programs draw their pages by.
-const seenText = "Query: scope names where, everywhere when left out. Write anonymous for whoever has not signed in. The answer may be kept as long as its ETag is confirmed with If-None-Match, which costs next to nothing, and until valid_until. "
+const seenText = "Write anonymous for whoever has not signed in. The answer may be kept as long as its ETag is confirmed with If-None-Match, which costs next to nothing, and until valid_until. "
+
+var whereParam = param{name: "scope", text: "Where, for instance store:eu-1; everywhere when left out."}
 
 var navigationRoutes = []route{
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/users/{id}/navigation", tenant: true, need: access.KeyDecide,
+		query: []param{whereParam, languageParam},
 		serve: (*call).navigation, tag: "Directory", summary: "Show a user's menu",
-		text:   "Sections with a menu entry that he may show and has chosen, if he chose any, below the sections above them. lang chooses the language of labels. It is no protection: whoever serves a section must ask all the same. " + seenText,
+		text:   "Sections with a menu entry that he may show and has chosen, if he chose any, below the sections above them. It is no protection: whoever serves a section must ask all the same. " + seenText,
 		answer: api.Navigation{},
 	},
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/users/{id}/capabilities", tenant: true, need: access.KeyDecide,
+		query: []param{whereParam},
 		serve: (*call).capabilities, tag: "Directory", summary: "Show everything that a user may do: sections, actions, fields",
 		text:   "It is what would be allowed if everything were asked one by one about no record in particular. " + seenText,
 		answer: api.Capabilities{},
@@ -40,7 +44,7 @@ var signatureNames = names{known: []string{"context"}, closed: true}
 func (c *call) outlook() (service.Outlook, error) {
 	language, err := c.language()
 	return service.Outlook{
-		User: c.g.Param("id"), Scope: access.Scope(c.g.Query("scope")), Language: language, Tags: tagsIn(c.g.Request.Header["If-None-Match"]),
+		User: c.g.Param("id"), Scope: access.Scope(c.word("scope")), Language: language, Tags: tagsIn(c.g.Request.Header["If-None-Match"]),
 	}, err
 }
 

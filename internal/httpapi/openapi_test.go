@@ -163,10 +163,25 @@ func parametersOf(r httpapi.Route) []any {
 	for _, name := range pathParameter.FindAllStringSubmatch(r.Path, -1) {
 		all = append(all, object{"name": name[1], "in": "path", "required": true, "schema": object{"type": "string"}})
 	}
-	if r.Method == "DELETE" {
-		all = append(all, object{"name": "reason", "in": "query", "description": "Why, for the history.", "schema": object{"type": "string"}})
+	for _, p := range r.Query {
+		all = append(all, object{"name": p.Name, "in": "query", "description": p.Text, "schema": schemaOf(p)})
 	}
 	return all
+}
+
+func schemaOf(p httpapi.Param) object {
+	schema := object{"type": p.Type}
+	switch {
+	case p.Format != "":
+		schema["format"] = p.Format
+	case len(p.Enum) > 0:
+		schema["enum"] = p.Enum
+	case p.Type == "integer":
+		schema["minimum"], schema["maximum"] = p.Min, p.Max
+	case p.Type == "string":
+		schema["maxLength"] = p.Max
+	}
+	return schema
 }
 
 func responsesOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, r httpapi.Route) object {

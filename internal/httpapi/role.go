@@ -15,7 +15,8 @@ var roleRoutes = []route{
 	{
 		method: http.MethodGet, path: rolePath, tenant: true, need: access.KeyRead,
 		serve: (*call).listRoles, tag: "Directory", summary: "List roles",
-		text: listText + "Columns are code and name.", answer: api.Roles{},
+		query:  append([]param{qParam, sortParam("code", "code", "name")}, pageParams...),
+		answer: api.Roles{},
 	},
 	{
 		method: http.MethodPost, path: rolePath, tenant: true, need: access.KeyAdmin, change: true,
@@ -33,6 +34,7 @@ var roleRoutes = []route{
 	},
 	{
 		method: http.MethodDelete, path: rolePath + "/{code}", tenant: true, need: access.KeyAdmin, change: true,
+		query: editParams,
 		serve: (*call).deleteRole, tag: "Directory", summary: "Delete a role",
 		text: changeText + "409 while anybody holds it; the detail says who.", answer: api.DirectoryChanged{},
 	},
@@ -99,21 +101,13 @@ func roleOf(r *service.RoleEntry, revision access.Revision) api.Role {
 }
 
 func (c *call) deleteRole() error {
-	change, err := c.changeAsked()
-	if err != nil {
-		return err
-	}
-	revision, err := c.api.o.Directory.DeleteRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), change)
+	revision, err := c.api.o.Directory.DeleteRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.changeAsked())
 	return c.changed(revision, err)
 }
 
 func (c *call) listRoles() error {
-	size, err := c.queryNumber("page_size", defaultPage, service.MaxPage)
-	if err != nil {
-		return err
-	}
 	page, err := c.api.o.Directory.Roles(c.ctx(), c.caller, c.tenant, service.RoleQuery{
-		Q: c.g.Query("q"), Sort: c.g.Query("sort"), After: c.g.Query("page_token"), Most: size,
+		Q: c.word("q"), Sort: c.word("sort"), After: c.word("page_token"), Most: c.pageSize(),
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type route struct {
 	inMemory     bool           // waits for nothing, so it needs no time limit
 	limit        int64          // bytes of the body; maxBody when 0
 	time         time.Duration  // requestTime when 0
+	query        []param        // what may stand behind the ?
 	serve        func(*call) error
 
 	// For the description. The types are those of package api.
@@ -152,6 +153,7 @@ var firstRoutes = []route{
 	},
 	{
 		method: http.MethodDelete, path: "/v1/tenants/{tenant}/keys/{id}", tenant: true, need: access.KeyAdmin, change: true,
+		query: []param{reasonParam},
 		serve: (*call).revokeKey, tag: "Administration", summary: "Revoke an API key",
 		status: http.StatusNoContent,
 	},

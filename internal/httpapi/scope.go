@@ -36,6 +36,7 @@ var scopeRoutes = []route{
 	},
 	{
 		method: http.MethodDelete, path: scopePath + "/{scope}", tenant: true, need: access.KeyAdmin, change: true,
+		query: editParams,
 		serve: (*call).deleteScope, tag: "Directory", summary: "Delete a scope",
 		text:   changeText + "409 while scopes lie in it, or rights, memberships or groups name it: the detail lists them.",
 		answer: api.DirectoryChanged{},
@@ -140,10 +141,6 @@ func (c *call) patchScope() error {
 }
 
 func (c *call) deleteScope() error {
-	change, err := c.changeAsked()
-	if err != nil {
-		return err
-	}
-	revision, err := c.api.o.Directory.DeleteScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), change)
+	revision, err := c.api.o.Directory.DeleteScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), c.changeAsked())
 	return c.changed(revision, err)
 }

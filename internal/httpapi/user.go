@@ -26,7 +26,7 @@ var userRoutes = []route{
 	{
 		method: http.MethodGet, path: userPath, tenant: true, need: access.KeyRead,
 		serve: (*call).listUsers, tag: "Directory", summary: "List accounts",
-		text: listUsersText, answer: api.Users{},
+		query: userParams, text: listUsersText, answer: api.Users{},
 	},
 	{
 		method: http.MethodPost, path: userPath, tenant: true, need: access.KeyAdmin, change: true,
@@ -55,6 +55,7 @@ var userRoutes = []route{
 	},
 	{
 		method: http.MethodDelete, path: onePath, tenant: true, need: access.KeyAdmin, change: true,
+		query: editParams,
 		serve: (*call).deleteUser, tag: "Directory", summary: "Delete an account",
 		text: changeText + "It can be restored for a while, and is listed with status=deleted until then.", answer: api.User{},
 	},
@@ -90,10 +91,24 @@ var userRoutes = []route{
 	},
 }
 
-const listUsersText = "Query: q finds a part of e-mail, name or id; email, external_id, status, active, group, role, licence and superuser filter, " +
-	"as created_from (at or after) and created_until (before) do; deleted accounts are listed with status=deleted only. sort is created_at, name, email or id, with - before it for the reverse; " +
-	"newest first when left out. page_size is 1 to 1000, 50 when left out; page_token is the next_page_token of the page before. " +
+const listUsersText = "Deleted accounts are listed with status=deleted only. " +
 	"What the caller may not see is neither listed nor counted; a page may be shorter than asked for then."
+
+// userParams choose which accounts a list has.
+var userParams = append([]param{
+	{name: "q", text: "Only accounts with this text in their e-mail, name or id, in any case of letters."},
+	{name: "email", text: "The one with this e-mail, in any case of letters."},
+	{name: "external_id", text: "Those with this id of another system."},
+	{name: "status", oneOf: []string{"active", "invited", "disabled", "locked", "deleted"}, text: "Only those in this state."},
+	{name: "active", kind: flagParam, text: "Those that are active, or those that are not; not together with status."},
+	{name: "group", text: "Those in the group with this code."},
+	{name: "role", text: "Those who hold the role with this code themselves."},
+	{name: "licence", text: "Those who hold a seat of this feature."},
+	{name: "superuser", kind: flagParam, text: "Superusers, or all others."},
+	{name: "created_from", kind: momentParam, text: "Those created at this moment or later."},
+	{name: "created_until", kind: momentParam, text: "Those created before this moment."},
+	sortParam("-created_at", "created_at", "name", "email", "id"),
+}, pageParams...)
 
 // actRoute is an act on an account that needs nothing but its name.
 func actRoute(verb, summary, text string, do func(*call, string, access.Change) (access.User, access.Revision, error)) route {
@@ -306,11 +321,7 @@ func (c *call) patchUser() error {
 }
 
 func (c *call) deleteUser() error {
-	change, err := c.changeAsked()
-	if err != nil {
-		return err
-	}
-	u, revision, err := c.api.o.Directory.DeleteUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), change)
+	u, revision, err := c.api.o.Directory.DeleteUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.changeAsked())
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
@@ -472,7 +483,7 @@ func (c *call) listUsers() error {
 	if err != nil {
 		return err
 	}
-	page, err := c.api.o.Directory.Users(c.ctx(), c.caller, c.tenant, q, c.g.Query("page_token"))
+	page, err := c.api.o.Directory.Users(c.ctx(), c.caller, c.tenant, q, c.word("page_token"))
 	if err != nil {
 		return err
 	}
@@ -486,104 +497,32 @@ func (c *call) listUsers() error {
 	return c.reply(http.StatusOK, w)
 }
 
-// userQuery are the parameters of a list of accounts; others are refused, since
-// a filter that is misspelt would show everything.
-var userQuery = []string{
-	"q", "email", "external_id", "status", "active", "group", "role", "licence", "superuser",
-	"created_from", "created_until", "sort", "page_size", "page_token",
-}
-
 func (c *call) userSearch() (access.UserSearch, error) {
-	var q access.UserSearch
-	if err := c.knownQuery(userQuery); err != nil {
-		return q, err
+	q := access.UserSearch{
+		Superuser: c.flag("superuser"), CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.pageSize(),
 	}
 	for name, to := range map[string]*string{
 		"q": &q.Text, "email": &q.Email, "external_id": &q.ExternalID, "group": &q.Group, "role": &q.Role, "licence": &q.Licence,
 	} {
-		if *to = strings.TrimSpace(c.g.Query(name)); *to != "" {
-			if err := access.ValidName(name, *to); err != nil {
-				return q, err
-			}
-		}
+		*to = strings.TrimSpace(c.word(name))
 	}
-	var active *bool
-	for name, to := range map[string]**bool{"superuser": &q.Superuser, "active": &active} {
-		if err := c.queryFlag(name, to); err != nil {
-			return q, err
-		}
-	}
-	for name, to := range map[string]*time.Time{"created_from": &q.CreatedFrom, "created_until": &q.CreatedUntil} {
-		if err := c.queryMoment(name, to); err != nil {
-			return q, err
-		}
-	}
-	if err := c.queryStatuses(&q, active); err != nil {
-		return q, err
-	}
-	return q, c.querySort(&q)
+	column, descending := strings.CutPrefix(cmp.Or(c.word("sort"), "-created_at"), "-")
+	q.Sort, q.Descending = userSorts[column], descending
+	return q, c.statuses(&q)
 }
 
-func (c *call) knownQuery(known []string) error {
-	for name, values := range c.g.Request.URL.Query() {
-		if !slices.Contains(known, name) {
-			return unknownMember(name, known)
-		}
-		if len(values) > 1 {
-			return access.Invalid(name, "is there twice")
-		}
-	}
-	return nil
-}
-
-func (c *call) queryFlag(name string, to **bool) error {
-	switch text, there := c.g.GetQuery(name); {
-	case !there:
-	case text == "true", text == "false":
-		*to = new(text == "true")
-	default:
-		return access.Invalid(name, "must be true or false")
-	}
-	return nil
-}
-
-func (c *call) queryMoment(name string, to *time.Time) (err error) {
-	text, there := c.g.GetQuery(name)
-	if !there {
-		return nil
-	}
-	if *to, err = time.Parse(time.RFC3339, text); err != nil {
-		return access.Invalid(name, "%q is not a moment like 2027-01-31T12:00:00Z", text)
-	}
-	return nil
-}
-
-func (c *call) queryStatuses(q *access.UserSearch, active *bool) error {
-	all := []access.UserStatus{access.UserActive, access.UserInvited, access.UserDisabled, access.UserLocked, access.UserDeleted}
-	text, there := c.g.GetQuery("status")
+// statuses reads status and active, which say the same in two ways.
+func (c *call) statuses(q *access.UserSearch) error {
+	status, active := access.UserStatus(c.word("status")), c.flag("active")
 	switch {
-	case there && active != nil:
+	case status != "" && active != nil:
 		return access.Invalid("active", "is not for a list with a status")
-	case there && !slices.Contains(all, access.UserStatus(text)):
-		return access.Invalid("status", "%q is none of active, invited, disabled, locked, deleted", text)
-	case there:
-		q.Statuses = []access.UserStatus{access.UserStatus(text)}
+	case status != "":
+		q.Statuses = []access.UserStatus{status}
 	case active != nil && *active:
-		q.Statuses = all[:1]
+		q.Statuses = []access.UserStatus{access.UserActive}
 	case active != nil:
-		q.Statuses = all[1:4]
+		q.Statuses = []access.UserStatus{access.UserInvited, access.UserDisabled, access.UserLocked}
 	}
 	return nil
-}
-
-func (c *call) querySort(q *access.UserSearch) (err error) {
-	text := c.g.DefaultQuery("sort", "-created_at")
-	column, descending := strings.CutPrefix(text, "-")
-	sort, known := userSorts[column]
-	if !known {
-		return access.Invalid("sort", "%q is none of created_at, name, email, id, or one of them behind -", text)
-	}
-	q.Sort, q.Descending = sort, descending
-	q.Most, err = c.queryNumber("page_size", defaultPage, service.MaxPage)
-	return err
 }
