@@ -24,6 +24,7 @@ type house struct {
 	kept      *cache.Decisions
 	keys      *service.Keys
 	follower  *service.Follower
+	authority *service.Authority
 	decisions *service.Decisions
 	shadow    *service.Shadow // nil where nothing is compared with stock Casbin
 	policies  *service.Policies
@@ -55,11 +56,13 @@ func furnish(s storage, near *caches, cfg config.Config, source string, log *slo
 	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
 		PollInterval: cfg.Store.PollInterval, StaleAfter: cfg.Store.StaleAfter, Announce: near.announce, Scans: h.scans, Clock: now, Log: log,
 	})
-	h.decisions = service.NewDecisions(h.kept, h.follower)
-	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower)
-	h.tenants = service.NewTenants(s, h.follower)
-	h.directory = service.NewDirectory(s, h.kept, h.engine, h.follower, service.DirectoryOptions{
-		Log: log, RestoreWindow: cfg.Directory.RestoreWindow,
+	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
+	h.keys.Under(h.authority)
+	h.decisions = service.NewDecisions(h.kept, h.follower, h.authority)
+	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower, h.authority)
+	h.tenants = service.NewTenants(s, h.follower, h.authority)
+	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
+		RestoreWindow: cfg.Directory.RestoreWindow,
 	})
 	return h
 }

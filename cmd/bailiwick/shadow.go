@@ -23,7 +23,7 @@ func (h *house) compareWithStock(from service.ShadowSource, cfg config.Shadow, l
 	h.shadow = service.NewShadow(h.kept, from, stockCasbin{h.engine}, service.ShadowOptions{
 		Fraction: cfg.Fraction, MaxRules: cfg.MaxRules, Timeout: cfg.Timeout, Queue: cfg.Queue, Log: log,
 	})
-	h.decisions = service.NewDecisions(h.shadow, h.follower)
+	h.decisions = service.NewDecisions(h.shadow, h.follower, h.authority)
 }
 
 // startShadow compares until ctx ends. Nobody waits for the end: stock Casbin

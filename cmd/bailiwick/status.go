@@ -144,6 +144,7 @@ func (h *house) replicas(db *store.Store, o service.ReplicasOptions) *service.Re
 	o.Version = ownVersion().Version
 	o.Tenants = h.tenantReports
 	o.Caches = h.cacheReports
+	o.Authority = h.authority
 	return service.NewReplicas(db, h.follower, o)
 }
 

@@ -26,6 +26,12 @@ type Caller struct {
 	RequestID string // of the request that he talks to us with, for what is recorded; may be empty
 }
 
+// IsKey tells whether the caller came with an API key, and not as a person.
+func (c Caller) IsKey() bool { return c.Subject == (Subject{}) }
+
+// ActsOn tells whether a tenant is one that the caller may act on at all.
+func (c Caller) ActsOn(tenant string) bool { return c.Tenant == AllTenants || c.Tenant == tenant }
+
 // ValidKeyKind refuses everything but the three kinds.
 func ValidKeyKind(field string, k KeyKind) error {
 	if rank(k) == 0 {
@@ -50,7 +56,7 @@ func rank(k KeyKind) int {
 // key of kind need may do on the tenant. Pass AllTenants for what concerns the
 // installation as a whole.
 func (c Caller) Require(need KeyKind, tenant string) error {
-	if c.Tenant != AllTenants && c.Tenant != tenant {
+	if !c.ActsOn(tenant) {
 		return Forbidden("this key is for another tenant")
 	}
 	if rank(c.May) == 0 || rank(c.May) < rank(need) {

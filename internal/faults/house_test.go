@@ -33,8 +33,8 @@ func newHouse(t *testing.T, s source, clock func() time.Time, announce func(stri
 	h.follower = service.NewFollower(e, s, keys, service.FollowerOptions{
 		PollInterval: 20 * time.Millisecond, Clock: clock, Announce: announce,
 	})
-	h.policies = service.NewPolicies(asTheyAre{}, e, s, h.follower)
-	h.decisions = service.NewDecisions(e, h.follower)
+	h.policies = service.NewPolicies(asTheyAre{}, e, s, h.follower, nil)
+	h.decisions = service.NewDecisions(e, h.follower, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); h.follower.Run(ctx) }()

@@ -28,7 +28,7 @@ func neighbour(t *testing.T, h *house, patience time.Duration) *house {
 	n.follower = service.NewFollower(n.engine, h.store, h.keys, service.FollowerOptions{
 		CatchUpWithin: patience, PollInterval: time.Millisecond,
 	})
-	o.Follower, o.Decisions = n.follower, service.NewDecisions(n.engine, n.follower)
+	o.Follower, o.Decisions = n.follower, service.NewDecisions(n.engine, n.follower, nil)
 	server, err := httpapi.NewServer(o)
 	h.must(err)
 	n.server = server

@@ -27,19 +27,20 @@ import (
 
 // house is the real thing: engine, SQLite file, bundles, services and door.
 type house struct {
-	t        testing.TB
-	engine   *engine.Engine
-	store    *store.Store
-	follower *service.Follower
-	keys     *service.Keys
-	policies *service.Policies
-	tenants  *service.Tenants
-	options  httpapi.Options
-	server   *httpapi.Server
-	log      *lockedBuffer
-	now      func() time.Time
-	key      map[access.KeyKind]string // keys of tenant default
-	root     string                    // a key of kind admin for all tenants
+	t         testing.TB
+	engine    *engine.Engine
+	store     *store.Store
+	follower  *service.Follower
+	keys      *service.Keys
+	authority *service.Authority
+	policies  *service.Policies
+	tenants   *service.Tenants
+	options   httpapi.Options
+	server    *httpapi.Server
+	log       *lockedBuffer
+	now       func() time.Time
+	key       map[access.KeyKind]string // keys of tenant default
+	root      string                    // a key of kind admin for all tenants
 }
 
 // lockedBuffer takes log lines from several goroutines.
@@ -85,13 +86,15 @@ func newHouseOn(t testing.TB, o store.Options, change ...func(*httpapi.Options))
 	h.follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{
 		Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" },
 	})
-	h.tenants = service.NewTenants(h.store, h.follower)
-	h.policies = service.NewPolicies(bundles{}, h.engine, h.store, h.follower)
+	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
+	h.keys.Under(h.authority)
+	h.tenants = service.NewTenants(h.store, h.follower, h.authority)
+	h.policies = service.NewPolicies(bundles{}, h.engine, h.store, h.follower, h.authority)
 	h.options = httpapi.Options{
-		Decisions: service.NewDecisions(h.engine, h.follower), Policies: h.policies, Tenants: h.tenants,
-		Directory: service.NewDirectory(h.store, h.engine, h.engine, h.follower, service.DirectoryOptions{Log: log}),
+		Decisions: service.NewDecisions(h.engine, h.follower, h.authority), Policies: h.policies, Tenants: h.tenants,
+		Directory: service.NewDirectory(h.store, h.engine, h.authority, h.follower, service.DirectoryOptions{}),
 		Keys:      h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com",
-		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{}),
+		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{Authority: h.authority}),
 	}
 	for _, c := range change {
 		c(&h.options)
@@ -288,7 +291,7 @@ var authzenPolicy = files(authzenTexts)
 func unpolled(h *house) httpapi.Options {
 	o := h.options
 	o.Follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{})
-	o.Decisions = service.NewDecisions(h.engine, o.Follower)
+	o.Decisions = service.NewDecisions(h.engine, o.Follower, nil)
 	return o
 }
 

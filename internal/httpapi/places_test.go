@@ -67,7 +67,7 @@ func newCrowded(t *testing.T, p httpapi.Places) *crowded {
 	c := &crowded{held: &held{entered: make(chan string, 100), release: make(chan struct{})}}
 	c.house = newHouse(t, func(o *httpapi.Options) { o.Places = p })
 	c.held.Decider = c.engine
-	c.options.Decisions = service.NewDecisions(c.held, c.follower)
+	c.options.Decisions = service.NewDecisions(c.held, c.follower, nil)
 	server, err := httpapi.NewServer(c.options)
 	c.must(err)
 	c.server = server

@@ -42,7 +42,7 @@ var kinds = []kind{
 	{errTests, http.StatusUnprocessableEntity, "tests_failed", "The policy does not keep its own decision tests"},
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "The request breaks a rule"},
 	{service.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "The API key is missing or not valid"},
-	{access.ErrForbidden, http.StatusForbidden, "forbidden", "This key may not do that here"},
+	{access.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do that here"},
 	{service.ErrGone, http.StatusGone, "gone", "What was named can no longer be had back"},
 	{access.ErrNotFound, http.StatusNotFound, "not_found", "What was named does not exist"},
 	{errRoute, http.StatusNotFound, "path_unknown", "There is nothing at this path"},

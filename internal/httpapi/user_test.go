@@ -525,7 +525,7 @@ func TestUser_restore(t *testing.T) {
 
 func TestUser_restoreTooLate(t *testing.T) {
 	s := newShop(t, sqliteFile(t))
-	s.options.Directory = service.NewDirectory(s.store, s.engine, s.engine, s.follower, service.DirectoryOptions{RestoreWindow: time.Nanosecond})
+	s.options.Directory = service.NewDirectory(s.store, s.engine, s.authority, s.follower, service.DirectoryOptions{RestoreWindow: time.Nanosecond})
 	server := s.options
 	s.user(http.MethodDelete, "/users/sales-1", "")
 	_, _, err := server.Directory.RestoreUser(context.Background(), rootCaller, "shop", "sales-1", access.Change{})

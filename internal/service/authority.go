@@ -4,12 +4,72 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
-	"reflect"
+	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
+
+// Authority finds out whether and where a caller may do what he asks for. All
+// services ask it, so that there is one place where keys and people are judged.
+// A nil Authority lets keys in, and nobody else.
+type Authority struct {
+	sights Foresight
+	state  *Follower
+	opts   AuthorityOptions
+}
+
+// Foresight looks at a tenant as it is, and as it would be.
+type Foresight interface {
+	Sight(tenant string) (access.Sight, error)
+	// Foresee gives sights of the tenant before and after a difference, without
+	// putting it in force. ErrStale: it does not begin at what is in force.
+	Foresee(ctx context.Context, d access.Delta) (before, after access.Sight, err error)
+}
+
+// AuthorityOptions for NewAuthority. The zero value works.
+type AuthorityOptions struct {
+	Log *slog.Logger // where refused attempts are noted
+}
+
+// NewAuthority asks what callers may do of what is in force.
+func NewAuthority(f Foresight, state *Follower, o AuthorityOptions) *Authority {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Authority{sights: f, state: state, opts: o}
+}
+
+// Need is what a caller must be allowed for a use case: an action on a part of
+// the tenant's section Access.
+type Need struct {
+	Part   string // "Users", "Groups", "Roles", "Grants", "Stores", "Policies", "Audit" or "Settings"
+	Action access.Action
+
+	// Scope is where. When it is empty, a change may be made by whoever may do the
+	// action in some scope, as long as all that the change touches lies in it.
+	Scope access.Scope
+
+	// Own is set where people change or look at their own account: they need no
+	// right for that. Changing it, they must neither touch anybody else nor come
+	// to hold anything else.
+	Own bool
+
+	// Superuser is set where of people only superusers will do.
+	Superuser bool
+
+	// Key is the least kind of key; when it is empty, one of kind read to show
+	// something and one of kind admin for the rest.
+	Key access.KeyKind
+}
+
+func (n *Need) key() access.KeyKind {
+	if n.Key == "" && n.Action == "show" {
+		return access.KeyRead
+	}
+	return cmp.Or(n.Key, access.KeyAdmin)
+}
 
 // Reach is where a caller may do what he asks for.
 type Reach struct {
@@ -20,26 +80,32 @@ type Reach struct {
 	held       access.Holdings
 }
 
-// authority finds out whether and where a caller may do what is needed. Keys
-// act for the tenant's superusers: one of kind admin may change everything, one
-// of kind read look at everything. People are asked about like anybody else.
-func (d *Directory) authority(ctx context.Context, caller access.Caller, tenant string, need Need) (Reach, error) {
-	if caller.Subject == (access.Subject{}) {
-		kind := access.KeyAdmin
-		if need.Action == "show" {
-			kind = access.KeyRead
-		}
-		return Reach{Superuser: true, Everywhere: true, caller: caller.Name}, caller.Require(kind, tenant)
+// Allow tells where a caller may do what is needed, and notes it when he may
+// not: the error is of kind ErrForbidden then, and names what he lacks. Keys act
+// for the tenant's superusers, as far as their kind goes. People are asked about
+// like anybody else.
+func (a *Authority) Allow(ctx context.Context, caller access.Caller, tenant string, need Need) (Reach, error) {
+	in, err := a.ask(ctx, caller, tenant, need)
+	return in, a.noted(caller, tenant, need, err)
+}
+
+// ask is Allow, without a note of it.
+func (a *Authority) ask(ctx context.Context, caller access.Caller, tenant string, need Need) (Reach, error) {
+	if caller.IsKey() {
+		return Reach{Superuser: true, Everywhere: true, caller: caller.Name}, caller.Require(need.key(), tenant)
 	}
-	if caller.Tenant != tenant {
+	switch {
+	case a == nil:
+		return Reach{}, access.Forbidden("only API keys may do this here")
+	case caller.Tenant != tenant:
 		return Reach{}, access.Forbidden("%s belongs to another tenant", caller.Name)
 	}
-	if err := d.state.Fresh(); err != nil {
+	if err := a.state.Fresh(); err != nil {
 		return Reach{}, err
 	}
 	var in Reach
-	err := d.upToDate(ctx, tenant, 0, func() error {
-		s, err := d.sights.Sight(tenant)
+	err := a.upToDate(ctx, tenant, 0, func() error {
+		s, err := a.sights.Sight(tenant)
 		if err == nil {
 			in, err = reach(ctx, s, caller, need)
 		}
@@ -48,10 +114,19 @@ func (d *Directory) authority(ctx context.Context, caller access.Caller, tenant 
 	return in, err
 }
 
+// noted logs that somebody was refused.
+func (a *Authority) noted(caller access.Caller, tenant string, need Need, err error) error {
+	if a != nil && errors.Is(err, access.ErrForbidden) {
+		a.opts.Log.Warn("an attempt was refused", "caller", caller.Name, "tenant", tenant,
+			"part", need.Part, "action", need.Action, "why", words(err))
+	}
+	return err
+}
+
 // upToDate runs something that needs what is stored to be in force, and again
 // once it is. Somebody may have made a later revision a moment ago, here or
 // through another replica.
-func (d *Directory) upToDate(ctx context.Context, tenant string, revision access.Revision, do func() error) error {
+func (a *Authority) upToDate(ctx context.Context, tenant string, revision access.Revision, do func() error) error {
 	err := do()
 	for range 3 {
 		var wrong access.Problems
@@ -59,9 +134,9 @@ func (d *Directory) upToDate(ctx context.Context, tenant string, revision access
 			return err
 		}
 		if revision == 0 {
-			err = d.state.Refresh(ctx, tenant)
+			err = a.state.Refresh(ctx, tenant)
 		} else {
-			err = d.state.reach(ctx, d.state.tenant(tenant), revision)
+			err = a.state.reach(ctx, a.state.tenant(tenant), revision)
 		}
 		if err != nil {
 			return err
@@ -80,6 +155,9 @@ func reach(ctx context.Context, s access.Sight, caller access.Caller, need Need)
 	if need.Own {
 		return in, nil
 	}
+	if !s.Frame().Ours() {
+		return in, access.Forbidden("the tenant has a Casbin model of its own; only keys administer it")
+	}
 	ask := access.Request{
 		Subject: caller.Subject, Actions: []access.Action{need.Action}, Section: access.OwnSection(s.Frame().Root, need.Part),
 		Scope: cmp.Or(need.Scope, access.Everywhere),
@@ -91,7 +169,9 @@ func reach(ctx context.Context, s access.Sight, caller access.Caller, need Need)
 	if in.held, err = s.Holdings(ctx, caller.Subject.Rule(), access.Now); err != nil {
 		return in, err
 	}
-	in.Superuser = answer.Reason == access.ReasonSuperuser
+	if in.Superuser = answer.Reason == access.ReasonSuperuser; need.Superuser && !in.Superuser {
+		return in, access.Forbidden("only superusers may do this, and %s is none", caller.Name)
+	}
 	switch {
 	case answer.Allowed && ask.Scope == access.Everywhere:
 		in.Everywhere = true
@@ -103,9 +183,15 @@ func reach(ctx context.Context, s access.Sight, caller access.Caller, need Need)
 		}
 	}
 	if !in.Everywhere && len(in.Scopes) == 0 {
-		return in, access.Forbidden("%s may not %s %s here", caller.Name, need.Action, ask.Section)
+		return in, lacking(caller, &ask)
 	}
 	return in, nil
+}
+
+// lacking names the right that somebody would need.
+func lacking(caller access.Caller, ask *access.Request) error {
+	return &access.Error{Kind: access.ErrForbidden, Field: string(ask.Section), Message: fmt.Sprintf(
+		"this needs the right %q at %s, which %s does not hold", ask.Actions[0], ask.Scope, caller.Name)}
 }
 
 // allowedIn looks for scopes in which something is allowed. Only those of rules
@@ -147,292 +233,46 @@ func (in Reach) Holds(theirs access.Holdings, above func(access.Scope) access.Sc
 	})
 }
 
-// watched is a draft that remembers what an edit may have touched.
-type watched struct {
-	access.Draft
-	groups []access.Group // as they were
-	roles  []access.Role
-	users  []string // ids that were put
-	asked  bool
+// sees gives what tells whether somebody with this reach is shown a holder: all
+// that the holder holds must lie in it.
+func (a *Authority) sees(ctx context.Context, tenant string, in Reach) (func(name string) (bool, error), error) {
+	if in.Everywhere {
+		return func(string) (bool, error) { return true, nil }, nil
+	}
+	s, err := a.sights.Sight(tenant)
+	return func(name string) (bool, error) {
+		held, err := s.Holdings(ctx, name, access.Ever)
+		return err == nil && in.Holds(held, s.Above), err
+	}, err
 }
 
-// Policy gives the draft's policy, and keeps groups and roles as they were.
-func (w *watched) Policy() *access.Policy {
-	p := w.Draft.Policy()
-	if !w.asked {
-		w.asked = true
-		for _, g := range p.Groups {
-			w.groups = append(w.groups, g.Clone())
-		}
-		for _, r := range p.Roles {
-			w.roles = append(w.roles, r.Clone())
-		}
-	}
-	return p
-}
-
-// PutUser makes or changes an account.
-func (w *watched) PutUser(u access.User) {
-	w.users = append(w.users, u.ID)
-	w.Draft.PutUser(u)
-}
-
-// touched names everybody and everything that an edit changed in itself.
-func (w *watched) touched(d *access.Delta) []string {
-	names := map[string]bool{}
-	for _, rules := range [][]access.Rule{d.Gone, d.Rules} {
-		for _, r := range rules {
-			names[r.Values[0]] = true
-		}
-	}
-	for _, u := range d.Users {
-		names[access.Name(access.KindUser, u.ID)] = true
-	}
-	for _, id := range slices.Concat(d.Left, w.users) {
-		names[access.Name(access.KindUser, id)] = true
-	}
-	if w.asked {
-		p := w.Draft.Policy()
-		differing(names, access.KindGroup, w.groups, p.Groups, func(g access.Group) string { return g.Code })
-		differing(names, access.KindRole, w.roles, p.Roles, func(r access.Role) string { return r.Code })
-	}
-	delete(names, access.SuperuserRole)
-	return slices.Sorted(maps.Keys(names))
-}
-
-func differing[T any](names map[string]bool, kind access.Kind, before, after []T, code func(T) string) {
-	was := map[string]T{}
-	for _, x := range before {
-		was[code(x)] = x
-	}
-	for _, x := range after {
-		if old, there := was[code(x)]; !there || !reflect.DeepEqual(old, x) {
-			names[access.Name(kind, code(x))] = true
-		}
-		delete(was, code(x))
-	}
-	for gone := range was {
-		names[access.Name(kind, gone)] = true
-	}
-}
-
-// judgement is one change in front of its judge.
-type judgement struct {
-	before, after access.Sight
-	touched       []string
-	draft         access.Draft
-}
-
-// judge refuses a change that its caller has no authority for. It runs while the
-// tenant is locked, so what it sees is what the change meets and leads to.
-func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, w *watched, delta access.Delta) error {
-	if delta.Frame != nil && !delta.Frame.Ours() {
-		return nil // only keys come so far, and nobody holds anything by our words
-	}
-	var in Reach
-	j := judgement{touched: w.touched(&delta), draft: w.Draft}
-	err := d.upToDate(ctx, delta.Tenant, delta.From, func() (err error) {
-		if j.before, j.after, err = d.sights.Foresee(ctx, delta); err != nil {
-			return err
-		}
-		if caller.Subject == (access.Subject{}) {
-			in = Reach{Superuser: true, Everywhere: true}
-			return nil
-		}
-		in, err = reach(ctx, j.before, caller, need)
-		return err
-	})
-	if err != nil || !j.before.Frame().Ours() {
-		return err
-	}
-	if need.Own {
-		err = j.own(ctx, caller)
-	} else if !in.Superuser {
-		err = j.ceiling(ctx, in)
-	}
-	if err != nil {
-		return err
-	}
-	return j.keepsSuperuser(ctx)
-}
-
-// own refuses to touch anybody else than oneself, or what one holds.
-func (j *judgement) own(ctx context.Context, caller access.Caller) error {
-	for _, name := range j.touched {
-		if name != caller.Subject.Rule() {
-			return access.Forbidden("%s may change nothing but the own account in this way", caller.Name)
-		}
-		before, err := j.before.Holdings(ctx, name, access.Ever)
-		if err != nil {
-			return err
-		}
-		after, err := j.after.Holdings(ctx, name, access.Ever)
-		if err != nil {
-			return err
-		}
-		if !reflect.DeepEqual(before, after) {
-			return access.Forbidden("%s may not change what the own account holds", caller.Name)
-		}
-	}
-	return nil
-}
-
-// ceiling: nobody touches whoever holds more than he does, before or after, nor
-// anybody beyond the scopes of his right. What he holds himself is what he held
-// before.
-func (j *judgement) ceiling(ctx context.Context, in Reach) error {
-	if structural(j.before.Frame(), j.after.Frame()) {
-		return access.Forbidden("only superusers change what bears upon everybody: the model, the root section, how rights combine, and where a scope lies")
-	}
-	for _, name := range j.touched {
-		for _, s := range []access.Sight{j.before, j.after} {
-			theirs, err := s.Holdings(ctx, name, access.Ever)
-			if err != nil {
-				return err
-			}
-			if err := in.bounds(name, theirs, j.above); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (in Reach) bounds(name string, theirs access.Holdings, above func(access.Scope) access.Scope) error {
-	if theirs.Superuser {
-		return access.Forbidden("only superusers make or change superusers, and %q is one or would be", name)
-	}
-	if lacking, ok := in.held.Covers(theirs, above); !ok {
-		return access.Forbidden("%q holds or would hold %s on %s at %s, which %s does not hold", name, lacking.Act, lacking.Section, lacking.Scope, in.caller)
-	}
-	if !in.Holds(theirs, above) {
-		return access.Forbidden("%q reaches beyond the scopes in which %s may do this", name, in.caller)
-	}
-	return nil
-}
-
-// above gives the scope above another one, be it one that goes or comes.
-func (j *judgement) above(s access.Scope) access.Scope {
-	return cmp.Or(j.after.Above(s), j.before.Above(s))
-}
-
-// structural tells whether something changed that bears upon what everybody
-// holds, whoever was touched.
-func structural(before, after *access.Facts) bool {
-	if before == after {
-		return false
-	}
-	if before.Root != after.Root || before.Combining != after.Combining || before.Model != after.Model {
-		return true
-	}
-	parents := map[access.Scope]access.Scope{}
-	for _, s := range before.Scopes {
-		parents[s.Scope] = cmp.Or(s.Parent, access.Everywhere)
-	}
-	return slices.ContainsFunc(after.Scopes, func(s access.ScopeNode) bool {
-		was, there := parents[s.Scope]
-		return there && was != cmp.Or(s.Parent, access.Everywhere)
-	})
-}
-
-// keepsSuperuser refuses to take away the last superuser who can act. It is
-// looked at only where one was touched.
-func (j *judgement) keepsSuperuser(ctx context.Context) error {
-	concerned := false
-	for _, name := range j.touched {
-		held, err := j.before.Holdings(ctx, name, access.Now)
-		if err != nil {
-			return err
-		}
-		concerned = concerned || held.Superuser
-	}
-	if !concerned {
-		return nil
-	}
-	for _, when := range []access.Moment{access.ForGood, access.Now} {
-		left, err := j.superuserLeft(ctx, j.after, when)
-		if left || err != nil {
-			return err
-		}
-		had, err := j.superuserLeft(ctx, j.before, when)
-		if err != nil {
-			return err
-		}
-		if had {
-			return &access.Error{Kind: ErrConflict, Field: "superuser", Message: "this would leave the tenant without an active superuser for good; make another one first"}
-		}
-	}
-	return nil
-}
-
-// superuserLeft looks for a superuser who can act. Those who could be one are
-// whoever was touched, and the members of all that make superusers.
-func (j *judgement) superuserLeft(ctx context.Context, s access.Sight, when access.Moment) (bool, error) {
-	for _, name := range j.touched {
-		if kind, id, _ := access.ParseName(name); kind == access.KindUser {
-			if able, err := superuser(ctx, s, id, when); able || err != nil {
-				return able, err
-			}
-		}
-	}
-	p := j.draft.Policy()
-	if found, err := j.among(ctx, s, access.KindRole, access.SuperuserRole, when); found || err != nil {
-		return found, err
-	}
-	for _, g := range p.Groups {
-		if found, err := j.amongMakers(ctx, s, access.KindGroup, g.Code, when); found || err != nil {
-			return found, err
-		}
-	}
-	for _, r := range p.Roles {
-		if found, err := j.amongMakers(ctx, s, access.KindRole, r.Code, when); found || err != nil {
-			return found, err
-		}
-	}
-	return false, nil
-}
-
-func (j *judgement) amongMakers(ctx context.Context, s access.Sight, kind access.Kind, code string, when access.Moment) (bool, error) {
-	held, err := s.Holdings(ctx, access.Name(kind, code), access.Now)
-	if err != nil || !held.Superuser {
-		return false, err
-	}
-	return j.among(ctx, s, kind, code, when)
-}
-
-// holdersPage is how many holders are read at a time.
-const holdersPage = 100
-
-// among looks for a superuser among the direct holders of a group or role.
-func (j *judgement) among(ctx context.Context, s access.Sight, kind access.Kind, code string, when access.Moment) (bool, error) {
-	after := ""
-	for {
-		ids, err := j.draft.Holders(kind, code, after, holdersPage)
-		if err != nil {
-			return false, err
-		}
-		for _, id := range ids {
-			if able, err := superuser(ctx, s, id, when); able || err != nil {
-				return able, err
-			}
-		}
-		if len(ids) < holdersPage {
-			return false, nil
-		}
-		after = ids[len(ids)-1]
-	}
-}
-
-// superuser tells whether a user is one and can act.
-func superuser(ctx context.Context, s access.Sight, id string, when access.Moment) (bool, error) {
-	who := access.Subject{Kind: access.KindUser, ID: id}
-	if who == access.Anonymous {
+// shown tells whether somebody may look at a subject. Nobody in particular lies
+// beyond a reach that is bounded: whoever does not exist is not shown either, so
+// that the answer does not tell who exists elsewhere.
+func (a *Authority) shown(ctx context.Context, caller access.Caller, tenant string, who access.Subject) (bool, error) {
+	in, err := a.ask(ctx, caller, tenant, Need{Part: "Users", Action: "show"})
+	if errors.Is(err, access.ErrForbidden) {
 		return false, nil
 	}
-	held, err := s.Holdings(ctx, who.Rule(), when)
-	if err != nil || !held.Superuser {
-		return false, err
+	if err != nil || in.Everywhere {
+		return in.Everywhere, err
 	}
-	answer, err := s.Decide(ctx, &access.Request{Subject: who, Actions: []access.Action{"show"}, Section: access.OwnSection(s.Frame().Root, "")})
-	return answer.Reason == access.ReasonSuperuser, err
+	shown := false
+	err = a.upToDate(ctx, tenant, 0, func() error {
+		sees, err := a.sees(ctx, tenant, in)
+		if err == nil {
+			shown, err = sees(who.Rule())
+		}
+		if err != nil || !shown {
+			return err
+		}
+		s, err := a.sights.Sight(tenant)
+		if err != nil {
+			return err
+		}
+		answer, err := s.Decide(ctx, &access.Request{Subject: who, Actions: []access.Action{"show"}, Section: access.OwnSection(s.Frame().Root, "")})
+		shown = err == nil && answer.Reason != access.ReasonSubjectUnknown
+		return err
+	})
+	return shown, err
 }

@@ -613,7 +613,7 @@ func (d *Directory) RightsCatalogue(ctx context.Context, caller access.Caller, t
 	var revision access.Revision
 	var err error
 	for _, part := range []string{"Policies", "Groups", "Roles", "Grants"} { // whoever shows rights needs their names
-		if _, err = d.authority(ctx, caller, tenant, Need{Part: part, Action: "show"}); !errors.Is(err, access.ErrForbidden) {
+		if _, err = d.authority.ask(ctx, caller, tenant, Need{Part: part, Action: "show"}); !errors.Is(err, access.ErrForbidden) {
 			break
 		}
 	}
@@ -623,5 +623,5 @@ func (d *Directory) RightsCatalogue(ctx context.Context, caller access.Caller, t
 			return nil
 		})
 	}
-	return all, revision, d.noted(caller, tenant, Need{Part: "Policies", Action: "show"}, err)
+	return all, revision, d.authority.noted(caller, tenant, Need{Part: "Policies", Action: "show"}, err)
 }

@@ -24,22 +24,26 @@ type Decider interface {
 
 // Decisions answers questions of callers.
 type Decisions struct {
-	decider Decider
-	state   *Follower
-	pages   *pages
+	decider   Decider
+	state     *Follower
+	authority *Authority
+	pages     *pages
 }
 
-// NewDecisions answers from the decider as long as the follower is fresh.
-func NewDecisions(d Decider, f *Follower) *Decisions {
-	return &Decisions{decider: d, state: f, pages: newPages()}
+// NewDecisions answers from the decider as long as the follower is fresh. The
+// authority tells what people may ask.
+func NewDecisions(d Decider, f *Follower, a *Authority) *Decisions {
+	return &Decisions{decider: d, state: f, authority: a, pages: newPages()}
 }
 
 // Check answers one question. A denial is an answer; an error means that there
 // is none: ErrForbidden for the caller, ErrInvalid for the question,
 // ErrNotFound for the tenant, ErrUnavailable when the policy may be stale, and
 // ErrBehind when the revision that is wanted is not here in time.
+//
+// People may ask about themselves, and about whomever they may look at.
 func (d *Decisions) Check(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Decision, error) {
-	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
+	if err := d.open(ctx, caller, tenant, want, r); err != nil {
 		return access.Decision{}, err
 	}
 	answer, err := d.decider.Decide(ctx, tenant, r)
@@ -52,7 +56,7 @@ func (d *Decisions) Check(ctx context.Context, caller access.Caller, tenant stri
 // CheckAll answers several questions from one revision, in their order. A
 // malformed question is a denial in its place, not an error.
 func (d *Decisions) CheckAll(ctx context.Context, caller access.Caller, tenant string, rs []access.Request, want access.Consistency) ([]access.Decision, error) {
-	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
+	if err := d.openAll(ctx, caller, tenant, want, rs); err != nil {
 		return nil, err
 	}
 	answers, err := d.decider.DecideAll(ctx, tenant, rs)
@@ -62,9 +66,14 @@ func (d *Decisions) CheckAll(ctx context.Context, caller access.Caller, tenant s
 	return answers, nil
 }
 
-// Explain answers one question with everything that led to the answer.
+// Explain answers one question with everything that led to the answer. It shows
+// rules, so it needs a key of kind read, or of people the right to look at all of
+// the policy.
 func (d *Decisions) Explain(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Explanation, error) {
-	if err := d.open(ctx, caller, access.KeyRead, tenant, want); err != nil {
+	if _, err := d.authority.Allow(ctx, caller, tenant, wholePolicy); err != nil {
+		return access.Explanation{}, err
+	}
+	if err := d.satisfy(ctx, tenant, want); err != nil {
 		return access.Explanation{}, err
 	}
 	answer, err := d.decider.Explain(ctx, tenant, r)
@@ -95,18 +104,60 @@ func (d *Decisions) MayWait(tenant string) bool {
 	return ok && in.fetched
 }
 
-// open lets a caller in, waits for the revision that he wants, and lets nobody
-// in while the answers cannot be trusted.
-func (d *Decisions) open(ctx context.Context, caller access.Caller, need access.KeyKind, tenant string, want access.Consistency) error {
-	if err := caller.Require(need, tenant); err != nil {
+// open lets in whoever may ask a question, waits for the revision that he wants,
+// and lets nobody in while the answers cannot be trusted.
+func (d *Decisions) open(ctx context.Context, caller access.Caller, tenant string, want access.Consistency, r *access.Request) error {
+	if err := d.mayAsk(ctx, caller, tenant, r); err != nil {
 		return err
 	}
+	return d.satisfy(ctx, tenant, want)
+}
+
+func (d *Decisions) openAll(ctx context.Context, caller access.Caller, tenant string, want access.Consistency, rs []access.Request) error {
+	if len(rs) == 0 || caller.IsKey() {
+		return d.open(ctx, caller, tenant, want, nil)
+	}
+	asked := map[access.Subject]bool{}
+	for i := range rs {
+		if asked[rs[i].Subject] && rs[i].Raw == nil {
+			continue
+		}
+		asked[rs[i].Subject] = true
+		if err := d.mayAsk(ctx, caller, tenant, &rs[i]); err != nil {
+			return err
+		}
+	}
+	return d.satisfy(ctx, tenant, want)
+}
+
+func (d *Decisions) satisfy(ctx context.Context, tenant string, want access.Consistency) error {
 	if want != (access.Consistency{}) {
 		if err := d.state.satisfy(ctx, tenant, want); err != nil {
 			return err
 		}
 	}
 	return d.state.Fresh()
+}
+
+// wholePolicy is needed for what is not about single users.
+var wholePolicy = Need{Part: "Policies", Action: "show", Scope: access.Everywhere}
+
+// mayAsk lets in keys, people about themselves, whoever may look at all of the
+// policy, and whoever may look at the user that a question is about.
+func (d *Decisions) mayAsk(ctx context.Context, caller access.Caller, tenant string, r *access.Request) error {
+	if caller.IsKey() && caller.Require(access.KeyDecide, tenant) == nil {
+		return nil // by far the most common, and quick
+	}
+	need := wholePolicy
+	need.Key, need.Own = access.KeyDecide, r != nil && r.Raw == nil && r.Subject == caller.Subject
+	_, err := d.authority.ask(ctx, caller, tenant, need)
+	if !errors.Is(err, access.ErrForbidden) || caller.IsKey() || r == nil || r.Raw != nil {
+		return d.authority.noted(caller, tenant, need, err)
+	}
+	if shown, other := d.authority.shown(ctx, caller, tenant, r.Subject); shown || other != nil {
+		return other
+	}
+	return d.authority.noted(caller, tenant, need, err)
 }
 
 // explained tells a tenant that does not exist from one that exists and could

@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -14,12 +12,12 @@ import (
 // them read by read and change by change, where the caller's authority is
 // looked at.
 type Directory struct {
-	store   DirectoryStore
-	decider Decider
-	sights  Foresight
-	state   *Follower
-	opts    DirectoryOptions
-	pages   *pages
+	store     DirectoryStore
+	decider   Decider
+	authority *Authority
+	state     *Follower
+	opts      DirectoryOptions
+	pages     *pages
 }
 
 // DirectoryStore is where the directory is kept.
@@ -35,52 +33,25 @@ type DirectoryStore interface {
 	FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error)
 }
 
-// Foresight looks at a tenant as it is, and as it would be.
-type Foresight interface {
-	Sight(tenant string) (access.Sight, error)
-	// Foresee gives sights of the tenant before and after a difference, without
-	// putting it in force. ErrStale: it does not begin at what is in force.
-	Foresee(ctx context.Context, d access.Delta) (before, after access.Sight, err error)
-}
-
 // DirectoryOptions for NewDirectory. The zero value works.
 type DirectoryOptions struct {
-	Log *slog.Logger // where refused attempts are noted
 	// RestoreWindow is how long a deleted account can be restored;
 	// DefaultRestoreWindow when 0.
 	RestoreWindow time.Duration
 }
 
-// NewDirectory keeps everything in the store, asks the decider what callers may
+// NewDirectory keeps everything in the store, asks the authority what callers may
 // do, and puts in force what they change.
-func NewDirectory(s DirectoryStore, d Decider, f Foresight, state *Follower, o DirectoryOptions) *Directory {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return &Directory{store: s, decider: d, sights: f, state: state, opts: o, pages: newPages()}
-}
-
-// Need is what a caller must be allowed for a use case: an action on a part of
-// the tenant's section Access.
-type Need struct {
-	Part   string // "Users", "Groups", "Roles", "Grants", "Stores", "Policies", "Audit" or "Settings"
-	Action access.Action
-
-	// Scope is where. When it is empty, a change may be made by whoever may do the
-	// action in some scope, as long as all that the change touches lies in it.
-	Scope access.Scope
-
-	// Own is set where people change their own account: they need no right for
-	// that, and must neither touch anybody else nor come to hold anything else.
-	Own bool
+func NewDirectory(s DirectoryStore, d Decider, a *Authority, state *Follower, o DirectoryOptions) *Directory {
+	return &Directory{store: s, decider: d, authority: a, state: state, opts: o, pages: newPages()}
 }
 
 // change makes one revision of an edit, for a caller who may do what is needed.
 // Whether he may is looked at before, and on the resulting state while the
 // tenant is locked. What was changed decides before change returns.
 func (d *Directory) change(ctx context.Context, caller access.Caller, tenant string, need Need, c access.Change, edit func(access.Draft) error) (access.Revision, error) {
-	if _, err := d.authority(ctx, caller, tenant, need); err != nil {
-		return 0, d.noted(caller, tenant, need, err)
+	if _, err := d.authority.Allow(ctx, caller, tenant, need); err != nil {
+		return 0, err
 	}
 	c.Author = caller.Name
 	if c.Base == 0 {
@@ -92,7 +63,7 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 		return edit(w)
 	}, func(delta access.Delta) error { return d.judge(ctx, caller, need, w, delta) })
 	if err != nil {
-		return 0, d.noted(caller, tenant, need, err)
+		return 0, d.authority.noted(caller, tenant, need, err)
 	}
 	return delta.To, d.state.inForce(ctx, tenant, delta)
 }
@@ -112,18 +83,10 @@ func (d *Directory) read(ctx context.Context, caller access.Caller, tenant strin
 // reaches: who may look in some scopes only is let in, and the function must
 // leave out what lies in no scope of its reach.
 func (d *Directory) readWithin(ctx context.Context, caller access.Caller, tenant string, need Need, look func(access.Reading, Reach) error) error {
-	in, err := d.authority(ctx, caller, tenant, need)
-	if err == nil {
-		err = d.store.View(ctx, tenant, func(r access.Reading) error { return look(r, in) })
+	in, err := d.authority.Allow(ctx, caller, tenant, need)
+	if err != nil {
+		return err
 	}
-	return d.noted(caller, tenant, need, err)
-}
-
-// noted logs that somebody was refused.
-func (d *Directory) noted(caller access.Caller, tenant string, need Need, err error) error {
-	if errors.Is(err, access.ErrForbidden) {
-		d.opts.Log.Warn("an attempt was refused", "caller", caller.Name, "tenant", tenant,
-			"part", need.Part, "action", need.Action, "why", words(err))
-	}
-	return err
+	err = d.store.View(ctx, tenant, func(r access.Reading) error { return look(r, in) })
+	return d.authority.noted(caller, tenant, need, err)
 }

@@ -197,7 +197,7 @@ func newRig(change ...func(*service.FollowerOptions)) *rig {
 		c(&o)
 	}
 	r.follower = service.NewFollower(r.engine, r.source, r.keys, o)
-	r.decisions = service.NewDecisions(r.engine, r.follower)
+	r.decisions = service.NewDecisions(r.engine, r.follower, nil)
 	return r
 }
 

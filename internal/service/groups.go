@@ -212,7 +212,7 @@ func (d *Directory) Group(ctx context.Context, caller access.Caller, tenant, cod
 	var entry GroupEntry
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.sees(ctx, tenant, in)
+		seen, err := d.authority.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}
@@ -242,19 +242,6 @@ func children(p *access.Policy) map[string]int {
 		n[g.Base]++
 	}
 	return n
-}
-
-// sees gives what tells whether somebody with this reach is shown a holder: all
-// that the holder holds must lie in it.
-func (d *Directory) sees(ctx context.Context, tenant string, in Reach) (func(name string) (bool, error), error) {
-	if in.Everywhere {
-		return func(string) (bool, error) { return true, nil }, nil
-	}
-	s, err := d.sights.Sight(tenant)
-	return func(name string) (bool, error) {
-		held, err := s.Holdings(ctx, name, access.Ever)
-		return err == nil && in.Holds(held, s.Above), err
-	}, err
 }
 
 // GroupQuery says which groups a list is to have, and in which order.
@@ -321,7 +308,7 @@ func cut[T any](all []T, after string, most int, code func(T) string) (part []T,
 }
 
 func (d *Directory) groupsLike(ctx context.Context, tenant string, r access.Reading, in Reach, q GroupQuery) ([]GroupEntry, error) {
-	seen, err := d.sees(ctx, tenant, in)
+	seen, err := d.authority.sees(ctx, tenant, in)
 	if err != nil {
 		return nil, err
 	}

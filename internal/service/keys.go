@@ -41,7 +41,9 @@ type Keys struct {
 	store KeyStore
 	opts  KeysOptions
 	known atomic.Pointer[map[string]*knownKey]
-	mu    sync.Mutex // one Reload at a time: an older reading must not replace a newer one
+
+	authority *Authority // nil until Under
+	mu        sync.Mutex // one Reload at a time: an older reading must not replace a newer one
 }
 
 // KeysOptions has a zero value that works.
@@ -63,6 +65,27 @@ func NewKeys(s KeyStore, o KeysOptions) *Keys {
 	k := &Keys{store: s, opts: o}
 	k.known.Store(&map[string]*knownKey{})
 	return k
+}
+
+// Under lets people manage keys as far as an authority allows. It comes after
+// NewKeys, since an authority looks at what is in force, and to follow that one
+// must know the keys.
+func (k *Keys) Under(a *Authority) { k.authority = a }
+
+// allow lets somebody act on keys of a kind. Nobody hands out, or takes away,
+// more than he may do himself: a key of kind admin or read may do what otherwise
+// only a superuser may for sure, and one of kind decide may ask about everybody.
+func (k *Keys) allow(ctx context.Context, caller access.Caller, tenant string, action access.Action, kind access.KeyKind) error {
+	needs := []Need{{Part: "Settings", Action: action, Scope: access.Everywhere, Key: access.KeyAdmin, Superuser: kind != access.KeyDecide}}
+	for _, part := range []string{"Policies", "Users"} {
+		needs = append(needs, Need{Part: part, Action: "show", Scope: access.Everywhere, Key: access.KeyAdmin})
+	}
+	for _, need := range needs {
+		if _, err := k.authority.Allow(ctx, caller, tenant, need); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Reload reads all keys from the store.
@@ -114,7 +137,7 @@ var ErrUnauthenticated = errors.New("the API key is missing or not valid")
 
 // Create makes a key. Its text is returned here and never again.
 func (k *Keys) Create(ctx context.Context, caller access.Caller, tenant string, kind access.KeyKind, name string) (text string, key access.APIKey, err error) {
-	if err := caller.Require(access.KeyAdmin, tenant); err != nil {
+	if err := k.allow(ctx, caller, tenant, "insert", kind); err != nil {
 		return "", access.APIKey{}, err
 	}
 	if err := validKey(tenant, kind, name); err != nil {
@@ -153,7 +176,7 @@ func newKey() (string, access.APIKey) {
 // List gives the keys of a tenant, oldest first, revoked ones included. For
 // AllTenants it gives the keys that may act on every tenant.
 func (k *Keys) List(ctx context.Context, caller access.Caller, tenant string) ([]access.APIKey, error) {
-	if err := caller.Require(access.KeyAdmin, tenant); err != nil {
+	if _, err := k.authority.Allow(ctx, caller, tenant, Need{Part: "Settings", Action: "show", Scope: access.Everywhere, Key: access.KeyAdmin}); err != nil {
 		return nil, err
 	}
 	all, err := k.store.Keys(ctx)
@@ -170,13 +193,29 @@ func (k *Keys) List(ctx context.Context, caller access.Caller, tenant string) ([
 // Revoke ends a key. On this process it takes effect before Revoke returns, on
 // others with their next poll.
 func (k *Keys) Revoke(ctx context.Context, caller access.Caller, tenant, id, reason string) error {
-	if err := caller.Require(access.KeyAdmin, tenant); err != nil {
+	kind, err := k.kindOf(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	if err := k.allow(ctx, caller, tenant, "delete", kind); err != nil {
 		return err
 	}
 	if err := k.store.RevokeKey(ctx, tenant, id, k.change(caller, reason)); err != nil {
 		return err
 	}
 	return k.Reload(ctx)
+}
+
+// kindOf gives the kind of a tenant's key; admin, the most, for one that it has
+// not.
+func (k *Keys) kindOf(ctx context.Context, tenant, id string) (access.KeyKind, error) {
+	all, err := k.store.Keys(ctx)
+	for i := range all {
+		if all[i].Tenant == tenant && all[i].ID == id {
+			return all[i].Kind, err
+		}
+	}
+	return access.KeyAdmin, err
 }
 
 func (k *Keys) change(caller access.Caller, reason string) access.Change {

@@ -91,8 +91,8 @@ func newLinear(t *testing.T) *linear {
 	e := engine.New(engine.Options{})
 	l := &linear{keys: service.NewKeys(s, service.KeysOptions{})}
 	l.follower = service.NewFollower(e, s, l.keys, service.FollowerOptions{})
-	l.policies = service.NewPolicies(whoMay{}, e, s, l.follower)
-	l.decisions = service.NewDecisions(e, l.follower)
+	l.policies = service.NewPolicies(whoMay{}, e, s, l.follower, nil)
+	l.decisions = service.NewDecisions(e, l.follower, nil)
 	if err := l.follower.Poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ type NewMember struct {
 func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, code, after string, most int) (MemberPage, error) {
 	var page MemberPage
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.sees(ctx, tenant, in)
+		seen, err := d.authority.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}

@@ -100,8 +100,8 @@ func (d *Directory) outlook(ctx context.Context, caller access.Caller, tenant, k
 	}
 	var seen Seen
 	who := access.Subject{Kind: access.KindUser, ID: q.User}
-	err := d.upToDate(ctx, tenant, 0, func() error {
-		s, err := d.sights.Sight(tenant)
+	err := d.authority.upToDate(ctx, tenant, 0, func() error {
+		s, err := d.authority.sights.Sight(tenant)
 		if err != nil {
 			return err
 		}
@@ -135,19 +135,13 @@ func (d *Directory) maySee(ctx context.Context, caller access.Caller, tenant, id
 	if err := d.state.Fresh(); err != nil {
 		return err
 	}
-	if caller.Subject == (access.Subject{}) {
-		return caller.Require(access.KeyDecide, tenant)
+	who := access.Subject{Kind: access.KindUser, ID: id}
+	in, err := d.authority.Allow(ctx, caller, tenant, Need{Part: "Users", Action: "show", Own: caller.Subject == who, Key: access.KeyDecide})
+	if err != nil || caller.Subject == who {
+		return err
 	}
-	if caller.Tenant == tenant && caller.Subject == (access.Subject{Kind: access.KindUser, ID: id}) {
-		return nil
-	}
-	need := Need{Part: "Users", Action: "show"}
-	in, err := d.authority(ctx, caller, tenant, need)
-	if err != nil {
-		return d.noted(caller, tenant, need, err)
-	}
-	return d.upToDate(ctx, tenant, 0, func() error {
-		sees, err := d.sees(ctx, tenant, in)
+	return d.authority.upToDate(ctx, tenant, 0, func() error {
+		sees, err := d.authority.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}

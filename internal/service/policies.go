@@ -50,15 +50,17 @@ type PolicyStore interface {
 
 // Policies puts policies into force.
 type Policies struct {
-	bundles Bundles
-	engine  Installer
-	store   PolicyStore
-	state   *Follower
+	bundles   Bundles
+	engine    Installer
+	store     PolicyStore
+	state     *Follower
+	authority *Authority
 }
 
-// NewPolicies reads with bundles, compiles with engine and writes to the store.
-func NewPolicies(b Bundles, e Installer, s PolicyStore, f *Follower) *Policies {
-	return &Policies{bundles: b, engine: e, store: s, state: f}
+// NewPolicies reads with bundles, compiles with engine and writes to the store,
+// for whomever the authority lets in.
+func NewPolicies(b Bundles, e Installer, s PolicyStore, f *Follower, a *Authority) *Policies {
+	return &Policies{bundles: b, engine: e, store: s, state: f, authority: a}
 }
 
 // LoadOptions says how a policy is loaded. Its zero value replaces whatever is there.
@@ -84,10 +86,11 @@ type LoadResult struct {
 // been compiled; when Load returns without error, every question asked from
 // then on is answered by it. On any error the last good revision stays.
 //
-// The tenant that is named wins over the one in the files.
+// The tenant that is named wins over the one in the files. A policy may hold
+// anything, so of people only superusers may load one.
 func (p *Policies) Load(ctx context.Context, caller access.Caller, tenant string, files fs.FS, o LoadOptions) (LoadResult, error) {
 	result := LoadResult{Tenant: tenant}
-	if err := caller.Require(access.KeyAdmin, tenant); err != nil {
+	if _, err := p.authority.Allow(ctx, caller, tenant, Need{Part: "Policies", Action: "update", Superuser: true}); err != nil {
 		return result, err
 	}
 	if err := access.ValidCode("tenant", tenant); err != nil {
@@ -123,7 +126,8 @@ func (p *Policies) head(ctx context.Context, caller access.Caller, tenant string
 	case !ok && !o.CreateTenant:
 		return 0, access.NotFound("tenant", tenant)
 	case !ok:
-		return 0, caller.Require(access.KeyAdmin, access.AllTenants)
+		_, err := p.authority.Allow(ctx, caller, access.AllTenants, Need{Part: "Settings", Action: "insert"})
+		return 0, err
 	case o.Base != 0 && o.Base != access.AnyRevision && o.Base != head:
 		return head, &access.Error{
 			Kind: access.ErrStale, Field: "base_revision",

@@ -24,7 +24,7 @@ func (silent) Heads(ctx context.Context) (map[string]access.Head, error) {
 // seconds, however long policies may take to be tested.
 func TestPolicies_silentStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := service.NewPolicies(nil, nil, silent{}, nil)
+		p := service.NewPolicies(nil, nil, silent{}, nil, nil)
 		admin := access.Caller{Name: "operator-1", Tenant: "crm", May: access.KeyAdmin}
 		began := time.Now()
 		_, err := p.Load(t.Context(), admin, "crm", fstest.MapFS{}, service.LoadOptions{})

@@ -27,8 +27,10 @@ type ReplicasOptions struct {
 	Tenants func() map[string]TenantReport
 	// Caches tells how the caches of this process do.
 	Caches func() []CacheReport
-	Clock  func() time.Time
-	Log    *slog.Logger
+	// Authority tells which people may look; nil: none of them.
+	Authority *Authority
+	Clock     func() time.Time
+	Log       *slog.Logger
 }
 
 // TenantReport is what decides for a tenant.
@@ -173,9 +175,10 @@ type ReplicaStatus struct {
 }
 
 // Status tells how this process does and, to callers of all tenants, how the
-// others do. Callers of one tenant see that one.
+// others do. Callers of one tenant see that one; of people, who may look at its
+// settings.
 func (r *Replicas) Status(ctx context.Context, caller access.Caller) (Status, error) {
-	if err := caller.Require(access.KeyRead, caller.Tenant); err != nil {
+	if _, err := r.opts.Authority.Allow(ctx, caller, caller.Tenant, Need{Part: "Settings", Action: "show", Scope: access.Everywhere}); err != nil {
 		return Status{}, err
 	}
 	s := Status{Self: r.self(), Tenants: r.tenants(caller)}
@@ -202,7 +205,7 @@ func (r *Replicas) tenants(caller access.Caller) []TenantStatus {
 	}
 	var all []TenantStatus
 	for _, t := range r.state.Following().Tenants {
-		if caller.Require(access.KeyRead, t.Tenant) != nil {
+		if !caller.ActsOn(t.Tenant) {
 			continue
 		}
 		age, ok := r.state.Age(t.Tenant, r.opts.Clock())

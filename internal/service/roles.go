@@ -102,7 +102,7 @@ func (d *Directory) Role(ctx context.Context, caller access.Caller, tenant, code
 	var entry RoleEntry
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Roles", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.sees(ctx, tenant, in)
+		seen, err := d.authority.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (d *Directory) Roles(ctx context.Context, caller access.Caller, tenant stri
 		return page, err
 	}
 	err = d.readWithin(ctx, caller, tenant, Need{Part: "Roles", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.sees(ctx, tenant, in)
+		seen, err := d.authority.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}
@@ -302,8 +302,8 @@ func (d *Directory) permissions(ctx context.Context, tenant, holder string, revi
 	if err := d.state.CatchUp(ctx, tenant, revision); err != nil {
 		return all, err
 	}
-	err := d.upToDate(ctx, tenant, 0, func() error {
-		s, err := d.sights.Sight(tenant)
+	err := d.authority.upToDate(ctx, tenant, 0, func() error {
+		s, err := d.authority.sights.Sight(tenant)
 		if err != nil {
 			return err
 		}

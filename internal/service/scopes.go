@@ -130,8 +130,8 @@ func (d *Directory) CreateScope(ctx context.Context, caller access.Caller, tenan
 	need := Need{Part: "Stores", Action: "insert", Scope: n.Parent}
 	if n.Groups {
 		also := Need{Part: "Groups", Action: "insert", Scope: n.Parent}
-		if _, err := d.authority(ctx, caller, tenant, also); err != nil {
-			return nil, 0, d.noted(caller, tenant, also, err)
+		if _, err := d.authority.Allow(ctx, caller, tenant, also); err != nil {
+			return nil, 0, err
 		}
 	}
 	revision, err = d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {

@@ -37,7 +37,7 @@ type Page struct {
 // SearchActions finds what the subject of a request may do in its section. A
 // key that may ask may search so: it finds nothing that it could not ask.
 func (d *Decisions) SearchActions(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Menu, error) {
-	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
+	if err := d.open(ctx, caller, tenant, want, r); err != nil {
 		return access.Menu{}, err
 	}
 	menu, err := d.decider.SearchActions(ctx, tenant, r)
@@ -51,7 +51,7 @@ func (d *Decisions) SearchActions(ctx context.Context, caller access.Caller, ten
 // all its actions, or without actions everything that it may do anywhere. It
 // needs what SearchActions needs.
 func (d *Decisions) SearchSections(ctx context.Context, caller access.Caller, tenant string, r *access.Request, want access.Consistency) (access.Menu, error) {
-	if err := d.open(ctx, caller, access.KeyDecide, tenant, want); err != nil {
+	if err := d.open(ctx, caller, tenant, want, r); err != nil {
 		return access.Menu{}, err
 	}
 	menu, err := d.decider.SearchSections(ctx, tenant, r)
@@ -63,14 +63,20 @@ func (d *Decisions) SearchSections(ctx context.Context, caller access.Caller, te
 
 // SearchSubjects finds a page of those who may do what a request asks, and the
 // token of the next page, or "" behind the last. It lists people, whom a key
-// that merely asks must already know by name, so it needs a key of kind read.
+// that merely asks must already know by name, so it needs a key of kind read, or
+// of people the right to look at users. Who may look at some of them only finds
+// those, so that a page may be shorter than was asked for.
 //
 // A token continues the very search it came from, at the same revision: after
 // a change the pages would not fit together, and the error is of kind
 // ErrStale. Each page is judged at its own moment.
 func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, tenant string, r *access.Request, kind string, p Page, want access.Consistency) (access.Holders, string, error) {
 	none := access.Holders{}
-	if err := d.open(ctx, caller, access.KeyRead, tenant, want); err != nil {
+	in, err := d.authority.Allow(ctx, caller, tenant, Need{Part: "Users", Action: "show"})
+	if err != nil {
+		return none, "", err
+	}
+	if err := d.satisfy(ctx, tenant, want); err != nil {
 		return none, "", err
 	}
 	search := access.SubjectSearch{Request: *r, Type: kind, Most: p.Size}
@@ -96,11 +102,35 @@ func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, te
 	if p.Token != "" && at.revision != found.Revision {
 		return none, "", stalePage(at.revision, found.Revision)
 	}
-	if !found.More {
-		return found, "", nil
+	next := ""
+	if found.More {
+		last := found.Subjects[len(found.Subjects)-1]
+		next = d.pages.seal(place{revision: found.Revision, after: last}, query)
 	}
-	last := found.Subjects[len(found.Subjects)-1]
-	return found, d.pages.seal(place{revision: found.Revision, after: last}, query), nil
+	found.Subjects, err = d.within(ctx, tenant, in, found)
+	return found, next, err
+}
+
+// within leaves out whom the caller is not shown.
+func (d *Decisions) within(ctx context.Context, tenant string, in Reach, found access.Holders) ([]access.Subject, error) {
+	if in.Everywhere {
+		return found.Subjects, nil
+	}
+	sees, err := d.authority.sees(ctx, tenant, in)
+	if err != nil {
+		return nil, err
+	}
+	var shown []access.Subject
+	for _, who := range found.Subjects {
+		ok, err := sees(who.Rule())
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			shown = append(shown, who)
+		}
+	}
+	return shown, nil
 }
 
 func stalePage(then, now access.Revision) error {

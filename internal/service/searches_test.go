@@ -41,7 +41,7 @@ type searchable struct {
 func newSearchable(t *testing.T) *searchable {
 	t.Helper()
 	s := &searchable{rig: newRig(), snapshots: engine.New(engine.Options{})}
-	s.decisions = service.NewDecisions(s.snapshots, s.follower)
+	s.decisions = service.NewDecisions(s.snapshots, s.follower, nil)
 	if err := s.follower.Poll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestSearchSubjects_token(t *testing.T) {
 	refused("another type", err)
 	_, _, err = s.decisions.SearchSubjects(t.Context(), anybody, "shop", &seesT, "", service.Page{Token: token}, access.Consistency{})
 	refused("another tenant", err)
-	_, _, err = service.NewDecisions(s.snapshots, s.follower).SearchSubjects(t.Context(), reader, "crm", &seesT, "", service.Page{Token: token}, access.Consistency{})
+	_, _, err = service.NewDecisions(s.snapshots, s.follower, nil).SearchSubjects(t.Context(), reader, "crm", &seesT, "", service.Page{Token: token}, access.Consistency{})
 	refused("another process", err)
 
 	raw, err := base64.RawURLEncoding.DecodeString(token)

@@ -95,9 +95,9 @@ func (d *Directory) needOf(ctx context.Context, caller access.Caller, tenant str
 		}
 		asked[op.action] = true
 		next := Need{Part: "Users", Action: op.action}
-		in, err := d.authority(ctx, caller, tenant, next)
+		in, err := d.authority.Allow(ctx, caller, tenant, next)
 		if err != nil {
-			return need, d.noted(caller, tenant, next, err)
+			return need, err
 		}
 		if need.Part != "" && (in.Everywhere != first.Everywhere || !reflect.DeepEqual(in.Scopes, first.Scopes)) {
 			return need, access.Forbidden("%s may do these operations in different scopes; send each kind by itself", caller.Name)

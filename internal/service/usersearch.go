@@ -18,7 +18,7 @@ func (d *Directory) User(ctx context.Context, caller access.Caller, tenant, id s
 	var user access.User
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Users", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.sees(ctx, tenant, in)
+		seen, err := d.authority.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}
@@ -55,9 +55,9 @@ func (d *Directory) Users(ctx context.Context, caller access.Caller, tenant stri
 		return none, access.Invalid("page_size", "must be 1 to %d", MaxPage)
 	}
 	need := Need{Part: "Users", Action: "show"}
-	in, err := d.authority(ctx, caller, tenant, need)
+	in, err := d.authority.Allow(ctx, caller, tenant, need)
 	if err != nil {
-		return none, d.noted(caller, tenant, need, err)
+		return none, err
 	}
 	list, err := listOf(tenant, q)
 	if err != nil {
@@ -123,7 +123,7 @@ func (d *Directory) seesAt(ctx context.Context, tenant string, in Reach, revisio
 			return nil, err
 		}
 	}
-	return d.sees(ctx, tenant, in)
+	return d.authority.sees(ctx, tenant, in)
 }
 
 // listOf is a hash of everything that makes a list. A page may be of another

@@ -1,0 +1,301 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// watched is a draft that remembers what an edit may have touched.
+type watched struct {
+	access.Draft
+	groups []access.Group // as they were
+	roles  []access.Role
+	users  []string // ids that were put
+	asked  bool
+}
+
+// Policy gives the draft's policy, and keeps groups and roles as they were.
+func (w *watched) Policy() *access.Policy {
+	p := w.Draft.Policy()
+	if !w.asked {
+		w.asked = true
+		for _, g := range p.Groups {
+			w.groups = append(w.groups, g.Clone())
+		}
+		for _, r := range p.Roles {
+			w.roles = append(w.roles, r.Clone())
+		}
+	}
+	return p
+}
+
+// PutUser makes or changes an account.
+func (w *watched) PutUser(u access.User) {
+	w.users = append(w.users, u.ID)
+	w.Draft.PutUser(u)
+}
+
+// touched names everybody and everything that an edit changed in itself.
+func (w *watched) touched(d *access.Delta) []string {
+	names := map[string]bool{}
+	for _, rules := range [][]access.Rule{d.Gone, d.Rules} {
+		for _, r := range rules {
+			names[r.Values[0]] = true
+		}
+	}
+	for _, u := range d.Users {
+		names[access.Name(access.KindUser, u.ID)] = true
+	}
+	for _, id := range slices.Concat(d.Left, w.users) {
+		names[access.Name(access.KindUser, id)] = true
+	}
+	if w.asked {
+		p := w.Draft.Policy()
+		differing(names, access.KindGroup, w.groups, p.Groups, func(g access.Group) string { return g.Code })
+		differing(names, access.KindRole, w.roles, p.Roles, func(r access.Role) string { return r.Code })
+	}
+	delete(names, access.SuperuserRole)
+	return slices.Sorted(maps.Keys(names))
+}
+
+func differing[T any](names map[string]bool, kind access.Kind, before, after []T, code func(T) string) {
+	was := map[string]T{}
+	for _, x := range before {
+		was[code(x)] = x
+	}
+	for _, x := range after {
+		if old, there := was[code(x)]; !there || !reflect.DeepEqual(old, x) {
+			names[access.Name(kind, code(x))] = true
+		}
+		delete(was, code(x))
+	}
+	for gone := range was {
+		names[access.Name(kind, gone)] = true
+	}
+}
+
+// judgement is one change in front of its judge.
+type judgement struct {
+	before, after access.Sight
+	touched       []string
+	draft         access.Draft
+}
+
+// judge refuses a change that its caller has no authority for. It runs while the
+// tenant is locked, so what it sees is what the change meets and leads to.
+func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, w *watched, delta access.Delta) error {
+	if delta.Frame != nil && !delta.Frame.Ours() {
+		return nil // only keys come so far, and nobody holds anything by our words
+	}
+	var in Reach
+	j := judgement{touched: w.touched(&delta), draft: w.Draft}
+	err := d.authority.upToDate(ctx, delta.Tenant, delta.From, func() (err error) {
+		if j.before, j.after, err = d.authority.sights.Foresee(ctx, delta); err != nil {
+			return err
+		}
+		if caller.IsKey() {
+			in = Reach{Superuser: true, Everywhere: true}
+			return nil
+		}
+		in, err = reach(ctx, j.before, caller, need)
+		return err
+	})
+	if err != nil || !j.before.Frame().Ours() {
+		return err
+	}
+	if need.Own {
+		err = j.own(ctx, caller)
+	} else if !in.Superuser {
+		err = j.ceiling(ctx, in)
+	}
+	if err != nil {
+		return err
+	}
+	return j.keepsSuperuser(ctx)
+}
+
+// own refuses to touch anybody else than oneself, or what one holds.
+func (j *judgement) own(ctx context.Context, caller access.Caller) error {
+	for _, name := range j.touched {
+		if name != caller.Subject.Rule() {
+			return access.Forbidden("%s may change nothing but the own account in this way", caller.Name)
+		}
+		before, err := j.before.Holdings(ctx, name, access.Ever)
+		if err != nil {
+			return err
+		}
+		after, err := j.after.Holdings(ctx, name, access.Ever)
+		if err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(before, after) {
+			return access.Forbidden("%s may not change what the own account holds", caller.Name)
+		}
+	}
+	return nil
+}
+
+// ceiling: nobody touches whoever holds more than he does, before or after, nor
+// anybody beyond the scopes of his right. What he holds himself is what he held
+// before.
+func (j *judgement) ceiling(ctx context.Context, in Reach) error {
+	if structural(j.before.Frame(), j.after.Frame()) {
+		return access.Forbidden("only superusers change what bears upon everybody: the model, the root section, how rights combine, and where a scope lies")
+	}
+	for _, name := range j.touched {
+		for _, s := range []access.Sight{j.before, j.after} {
+			theirs, err := s.Holdings(ctx, name, access.Ever)
+			if err != nil {
+				return err
+			}
+			if err := in.bounds(name, theirs, j.above); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (in Reach) bounds(name string, theirs access.Holdings, above func(access.Scope) access.Scope) error {
+	if theirs.Superuser {
+		return access.Forbidden("only superusers make or change superusers, and %q is one or would be", name)
+	}
+	if lacking, ok := in.held.Covers(theirs, above); !ok {
+		return access.Forbidden("%q holds or would hold %s on %s at %s, which %s does not hold", name, lacking.Act, lacking.Section, lacking.Scope, in.caller)
+	}
+	if !in.Holds(theirs, above) {
+		return access.Forbidden("%q reaches beyond the scopes in which %s may do this", name, in.caller)
+	}
+	return nil
+}
+
+// above gives the scope above another one, be it one that goes or comes.
+func (j *judgement) above(s access.Scope) access.Scope {
+	return cmp.Or(j.after.Above(s), j.before.Above(s))
+}
+
+// structural tells whether something changed that bears upon what everybody
+// holds, whoever was touched.
+func structural(before, after *access.Facts) bool {
+	if before == after {
+		return false
+	}
+	if before.Root != after.Root || before.Combining != after.Combining || before.Model != after.Model {
+		return true
+	}
+	parents := map[access.Scope]access.Scope{}
+	for _, s := range before.Scopes {
+		parents[s.Scope] = cmp.Or(s.Parent, access.Everywhere)
+	}
+	return slices.ContainsFunc(after.Scopes, func(s access.ScopeNode) bool {
+		was, there := parents[s.Scope]
+		return there && was != cmp.Or(s.Parent, access.Everywhere)
+	})
+}
+
+// keepsSuperuser refuses to take away the last superuser who can act. It is
+// looked at only where one was touched.
+func (j *judgement) keepsSuperuser(ctx context.Context) error {
+	concerned := false
+	for _, name := range j.touched {
+		held, err := j.before.Holdings(ctx, name, access.Now)
+		if err != nil {
+			return err
+		}
+		concerned = concerned || held.Superuser
+	}
+	if !concerned {
+		return nil
+	}
+	for _, when := range []access.Moment{access.ForGood, access.Now} {
+		left, err := j.superuserLeft(ctx, j.after, when)
+		if left || err != nil {
+			return err
+		}
+		had, err := j.superuserLeft(ctx, j.before, when)
+		if err != nil {
+			return err
+		}
+		if had {
+			return &access.Error{Kind: ErrConflict, Field: "superuser", Message: "this would leave the tenant without an active superuser for good; make another one first"}
+		}
+	}
+	return nil
+}
+
+// superuserLeft looks for a superuser who can act. Those who could be one are
+// whoever was touched, and the members of all that make superusers.
+func (j *judgement) superuserLeft(ctx context.Context, s access.Sight, when access.Moment) (bool, error) {
+	for _, name := range j.touched {
+		if kind, id, _ := access.ParseName(name); kind == access.KindUser {
+			if able, err := superuser(ctx, s, id, when); able || err != nil {
+				return able, err
+			}
+		}
+	}
+	p := j.draft.Policy()
+	if found, err := j.among(ctx, s, access.KindRole, access.SuperuserRole, when); found || err != nil {
+		return found, err
+	}
+	for _, g := range p.Groups {
+		if found, err := j.amongMakers(ctx, s, access.KindGroup, g.Code, when); found || err != nil {
+			return found, err
+		}
+	}
+	for _, r := range p.Roles {
+		if found, err := j.amongMakers(ctx, s, access.KindRole, r.Code, when); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+func (j *judgement) amongMakers(ctx context.Context, s access.Sight, kind access.Kind, code string, when access.Moment) (bool, error) {
+	held, err := s.Holdings(ctx, access.Name(kind, code), access.Now)
+	if err != nil || !held.Superuser {
+		return false, err
+	}
+	return j.among(ctx, s, kind, code, when)
+}
+
+// holdersPage is how many holders are read at a time.
+const holdersPage = 100
+
+// among looks for a superuser among the direct holders of a group or role.
+func (j *judgement) among(ctx context.Context, s access.Sight, kind access.Kind, code string, when access.Moment) (bool, error) {
+	after := ""
+	for {
+		ids, err := j.draft.Holders(kind, code, after, holdersPage)
+		if err != nil {
+			return false, err
+		}
+		for _, id := range ids {
+			if able, err := superuser(ctx, s, id, when); able || err != nil {
+				return able, err
+			}
+		}
+		if len(ids) < holdersPage {
+			return false, nil
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// superuser tells whether a user is one and can act.
+func superuser(ctx context.Context, s access.Sight, id string, when access.Moment) (bool, error) {
+	who := access.Subject{Kind: access.KindUser, ID: id}
+	if who == access.Anonymous {
+		return false, nil
+	}
+	held, err := s.Holdings(ctx, who.Rule(), when)
+	if err != nil || !held.Superuser {
+		return false, err
+	}
+	answer, err := s.Decide(ctx, &access.Request{Subject: who, Actions: []access.Action{"show"}, Section: access.OwnSection(s.Frame().Root, "")})
+	return answer.Reason == access.ReasonSuperuser, err
+}
