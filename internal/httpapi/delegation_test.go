@@ -153,27 +153,25 @@ func TestDelegation_malicious(t *testing.T) {
 	}
 }
 
-// Req 97, 98, 99, 100: a store's administrator manages the customers of his
-// stores, and nobody else.
-func TestDelegation_storeAdministrator(t *testing.T) {
-	h := newHouse(t)
-	h.load("print", files(map[string]string{
-		"bundle.yaml": `apiVersion: bailiwick/v1
+// printShop is a web shop with two stores. delegate-1 manages all users, and holds no
+// more than every customer besides.
+var printShop = files(map[string]string{
+	"bundle.yaml": `apiVersion: bailiwick/v1
 kind: Bundle
 tenant: print
 combining: allow-overrides
 scopes: [{scope: "store:eu", name: EU}, {scope: "store:us", name: US}]
 `,
-		"catalogue/shop.yaml": `apiVersion: bailiwick/v1
+	"catalogue/shop.yaml": `apiVersion: bailiwick/v1
 kind: Application
 code: shop
 name: Shop
 sections:
   - {path: Orders, name: Orders, actions: [produce]}
 `,
-		"groups/customer.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: customer\nname: Customer\ntype: template\ngrants: [{section: Orders, rights: [show, insert]}]\n",
-		"groups/operator.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: operator\nname: Operator\ntype: template\ngrants: [{section: Orders, rights: [show, update, produce]}]\n",
-		"groups/administrator.yaml": `apiVersion: bailiwick/v1
+	"groups/customer.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: customer\nname: Customer\ntype: template\ngrants: [{section: Orders, rights: [show, insert]}]\n",
+	"groups/operator.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: operator\nname: Operator\ntype: template\ngrants: [{section: Orders, rights: [show, update, produce]}]\n",
+	"groups/administrator.yaml": `apiVersion: bailiwick/v1
 kind: Group
 code: administrator
 name: Administrator
@@ -184,12 +182,19 @@ grants:
   - {section: System.Access.Users, rights: [show, insert, update, delete]}
   - {section: System.Access.Groups, rights: [show]}
 `,
-		"groups/eu-registered.yaml":     "apiVersion: bailiwick/v1\nkind: Group\ncode: eu-registered\nname: EU customers\nbase: customer\nscopes: [\"store:eu\"]\n",
-		"groups/us-registered.yaml":     "apiVersion: bailiwick/v1\nkind: Group\ncode: us-registered\nname: US customers\nbase: customer\nscopes: [\"store:us\"]\n",
-		"groups/eu-operators.yaml":      "apiVersion: bailiwick/v1\nkind: Group\ncode: eu-operators\nname: EU operators\nbase: operator\nscopes: [\"store:eu\"]\n",
-		"groups/eu-administrators.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: eu-administrators\nname: EU administrators\nbase: administrator\nscopes: [\"store:eu\"]\n",
-		"groups/superusers.yaml":        "apiVersion: bailiwick/v1\nkind: Group\ncode: superusers\nname: Superusers\nroles: [superuser]\n",
-		"users/all.yaml": `apiVersion: bailiwick/v1
+	"groups/eu-registered.yaml":     "apiVersion: bailiwick/v1\nkind: Group\ncode: eu-registered\nname: EU customers\nbase: customer\nscopes: [\"store:eu\"]\n",
+	"groups/us-registered.yaml":     "apiVersion: bailiwick/v1\nkind: Group\ncode: us-registered\nname: US customers\nbase: customer\nscopes: [\"store:us\"]\n",
+	"groups/eu-operators.yaml":      "apiVersion: bailiwick/v1\nkind: Group\ncode: eu-operators\nname: EU operators\nbase: operator\nscopes: [\"store:eu\"]\n",
+	"groups/eu-administrators.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: eu-administrators\nname: EU administrators\nbase: administrator\nscopes: [\"store:eu\"]\n",
+	"groups/superusers.yaml":        "apiVersion: bailiwick/v1\nkind: Group\ncode: superusers\nname: Superusers\nroles: [superuser]\n",
+	"groups/delegates.yaml": `apiVersion: bailiwick/v1
+kind: Group
+code: delegates
+name: Delegates
+base: customer
+grants: [{section: System.Access.Users, rights: [show, insert, update, delete]}]
+`,
+	"users/all.yaml": `apiVersion: bailiwick/v1
 kind: Users
 users:
   - {id: root, groups: [superusers]}
@@ -198,8 +203,22 @@ users:
   - {id: customer-1, groups: [eu-registered]}
   - {id: customer-2, groups: [us-registered]}
   - {id: guest-1, groups: []}
+  - {id: delegate-1, groups: [delegates]}
 `,
-	}))
+})
+
+// printHouse has that shop as tenant print.
+func printHouse(t *testing.T) *house {
+	t.Helper()
+	h := newHouse(t)
+	h.load("print", printShop)
+	return h
+}
+
+// Req 97, 98, 99, 100: a store's administrator manages the customers of his
+// stores, and nobody else.
+func TestDelegation_storeAdministrator(t *testing.T) {
+	h := printHouse(t)
 	admin := person("print", "admin-1")
 	h.attempts("print", access.ErrForbidden, map[string]func(*service.Directory) error{
 		"make somebody an operator":        addMember(admin, "print", "eu-operators", service.NewMember{ID: "customer-1"}),
