@@ -8,6 +8,7 @@ import (
 	_ "time/tzdata" // conditions name time zones; the machine must not change their answers
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -34,6 +35,9 @@ type Condition struct {
 	text     string
 	program  cel.Program
 	readsNow bool
+
+	readsSubject  bool // attributes of the subject, which are stored
+	readsQuestion bool // what differs between a question and its prerequisites
 }
 
 // CheckCondition tells what is wrong with the text of a condition. The error is
@@ -55,25 +59,29 @@ func CompileCondition(text string) (*Condition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the CEL environment: %w", err)
 	}
-	ast, issues := env.Compile(text)
+	tree, issues := env.Compile(text)
 	if issues.Err() != nil {
 		return nil, access.Invalid("condition", "%s", wording(issues))
 	}
-	if !ast.OutputType().IsExactType(cel.BoolType) {
-		return nil, access.Invalid("condition", "gives %s where true or false is wanted; compare it with something", ast.OutputType())
+	if !tree.OutputType().IsExactType(cel.BoolType) {
+		return nil, access.Invalid("condition", "gives %s where true or false is wanted; compare it with something", tree.OutputType())
 	}
-	worst, err := env.EstimateCost(ast, sizes{})
+	worst, err := env.EstimateCost(tree, sizes{})
 	if err != nil {
 		return nil, access.Invalid("condition", "%s", err)
 	}
 	if worst.Max > maxConditionCost {
 		return nil, access.Invalid("condition", "could cost %d steps; %d is the limit", worst.Max, maxConditionCost)
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
+	program, err := env.Program(tree, cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
 	if err != nil {
 		return nil, access.Invalid("condition", "%s", err)
 	}
-	return &Condition{text: text, program: program, readsNow: readsNow(ast)}, nil
+	return &Condition{
+		text: text, program: program, readsNow: readsNow(tree),
+		readsSubject:  reads(tree, "subject", func(field string) bool { return field != "id" && field != "type" }),
+		readsQuestion: reads(tree, "resource", isField("section")) || reads(tree, "action", isField("name")),
+	}, nil
 }
 
 // ReadsNow tells whether the answer depends on the clock.
@@ -142,13 +150,37 @@ func wording(issues *cel.Issues) string {
 	return strings.Join(lines, "; ")
 }
 
-func readsNow(ast *cel.Ast) bool {
-	for _, reference := range ast.NativeRep().ReferenceMap() {
+func readsNow(a *cel.Ast) bool {
+	for _, reference := range a.NativeRep().ReferenceMap() {
 		if reference.Name == "now" {
 			return true
 		}
 	}
 	return false
+}
+
+// reads tells whether a condition reads fields of a variable that are looked for.
+// What is not read by its name could be any field.
+func reads(a *cel.Ast, variable string, sought func(field string) bool) bool {
+	found, named := 0, 0
+	ast.PreOrderVisit(a.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.IdentKind:
+			if e.AsIdent() == variable {
+				found++
+			}
+		case ast.SelectKind:
+			s := e.AsSelect()
+			if o := s.Operand(); o.Kind() == ast.IdentKind && o.AsIdent() == variable && !sought(s.FieldName()) {
+				named++
+			}
+		}
+	}))
+	return found > named
+}
+
+func isField(name string) func(string) bool {
+	return func(field string) bool { return field == name }
 }
 
 // sizes tells CEL's cost estimate how large the values of a request can be.
