@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,6 +41,7 @@ type storage interface {
 	service.PolicyStore
 	service.TenantStore
 	service.DirectoryStore
+	Secret(ctx context.Context) ([]byte, error)
 }
 
 // furnish wires the rooms over a storage, with caches beside it. source is the
@@ -54,7 +56,8 @@ func furnish(s storage, near *caches, cfg config.Config, source string, log *slo
 	h.kept = cache.New(pinning{h.engine}, kept)
 	h.keys = service.NewKeys(s, service.KeysOptions{Source: source})
 	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
-		PollInterval: cfg.Store.PollInterval, StaleAfter: cfg.Store.StaleAfter, Announce: near.announce, Scans: h.scans, Clock: now, Log: log,
+		PollInterval: cfg.Store.PollInterval, StaleAfter: cfg.Store.StaleAfter, Announce: near.announce, Scans: h.scans,
+		Secret: s.Secret, Clock: now, Log: log,
 	})
 	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
 	h.keys.Under(h.authority)
@@ -147,6 +150,9 @@ func (p *paper) Users(context.Context, string, string, int) ([]access.SubjectFac
 func (p *paper) Expire(context.Context, string, time.Time) (access.Delta, error) {
 	return access.Delta{}, nil
 }
+
+// Secret is shared with nobody, and asked for once.
+func (p *paper) Secret(context.Context) ([]byte, error) { return []byte(rand.Text()), nil }
 
 func (p *paper) Keys(context.Context) ([]access.APIKey, error) { return p.keys, nil }
 

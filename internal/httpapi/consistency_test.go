@@ -26,9 +26,11 @@ func neighbour(t *testing.T, h *house, patience time.Duration) *house {
 	n, o := *h, h.options
 	n.engine = engine.New(engine.Options{})
 	n.follower = service.NewFollower(n.engine, h.store, h.keys, service.FollowerOptions{
-		CatchUpWithin: patience, PollInterval: time.Millisecond,
+		CatchUpWithin: patience, PollInterval: time.Millisecond, Secret: h.store.Secret,
 	})
-	o.Follower, o.Decisions = n.follower, service.NewDecisions(n.engine, n.follower, nil)
+	n.authority = service.NewAuthority(n.engine, n.follower, service.AuthorityOptions{})
+	o.Follower, o.Decisions = n.follower, service.NewDecisions(n.engine, n.follower, n.authority)
+	o.Directory = service.NewDirectory(h.store, n.engine, n.authority, n.follower, service.DirectoryOptions{})
 	server, err := httpapi.NewServer(o)
 	h.must(err)
 	n.server = server

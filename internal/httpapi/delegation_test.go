@@ -234,7 +234,7 @@ func TestDelegation_storeAdministrator(t *testing.T) {
 	})
 	h.must(addMember(admin, "print", "eu-registered", service.NewMember{ID: "guest-1"})(h.options.Directory))
 	h.must(addMember(person("print", "root"), "print", "eu-operators", service.NewMember{ID: "guest-1"})(h.options.Directory))
-	page, err := h.options.Directory.Groups(context.Background(), admin, "print", service.GroupQuery{Most: 50})
+	page, err := h.options.Directory.Groups(context.Background(), admin, "print", service.GroupQuery{Page: service.Page{Size: 50}})
 	h.must(err)
 	var seen []string
 	for _, g := range page.Groups {

@@ -309,7 +309,7 @@ func (c *call) listGroups() error {
 	}
 	page, err := c.api.o.Directory.Groups(c.ctx(), c.caller, c.tenant, service.GroupQuery{
 		Q: c.word("q"), Kind: access.GroupKind(c.word("kind")), Base: c.word("base"),
-		Sort: c.word("sort"), After: c.word("page_token"), Most: c.pageSize(),
+		Sort: c.word("sort"), Page: c.page(),
 	})
 	if err != nil {
 		return err
@@ -385,7 +385,7 @@ func holderOf(name string) string {
 }
 
 func (c *call) listMembers() error {
-	page, err := c.api.o.Directory.Members(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.word("page_token"), c.pageSize())
+	page, err := c.api.o.Directory.Members(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.page())
 	if err != nil {
 		return err
 	}

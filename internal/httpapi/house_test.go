@@ -84,7 +84,7 @@ func newHouseOn(t testing.TB, o store.Options, change ...func(*httpapi.Options))
 	h.engine = engine.New(engine.Options{Clock: clock, Subjects: h.store})
 	h.keys = service.NewKeys(h.store, service.KeysOptions{Source: "http"})
 	h.follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{
-		Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" },
+		Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" }, Secret: h.store.Secret,
 	})
 	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
 	h.keys.Under(h.authority)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -163,10 +164,7 @@ func (c *call) moment(name string) time.Time {
 	return at
 }
 
-// pageSize gives how many entries a page shall have.
-func (c *call) pageSize() int {
-	if n := c.number("page_size"); n > 0 {
-		return n
-	}
-	return service.DefaultPage
+// page is the part of a list that is asked for.
+func (c *call) page() service.Page {
+	return service.Page{Size: cmp.Or(c.number("page_size"), service.DefaultPage), Token: c.word("page_token")}
 }

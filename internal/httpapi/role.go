@@ -107,7 +107,7 @@ func (c *call) deleteRole() error {
 
 func (c *call) listRoles() error {
 	page, err := c.api.o.Directory.Roles(c.ctx(), c.caller, c.tenant, service.RoleQuery{
-		Q: c.word("q"), Sort: c.word("sort"), After: c.word("page_token"), Most: c.pageSize(),
+		Q: c.word("q"), Sort: c.word("sort"), Page: c.page(),
 	})
 	if err != nil {
 		return err

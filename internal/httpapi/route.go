@@ -82,7 +82,7 @@ var firstRoutes = []route{
 		method: http.MethodPost, path: "/v1/search/subjects", everyTenant: true, need: access.KeyRead,
 		serve: (*call).searchSubjects, tag: "Decisions", summary: "Find who may do something",
 		text: "Users, applications and anonymous, page by page, in the order of their bytes. It lists people, so a key that only decides does not do. " +
-			"A page token belongs to one search, one revision and the server process that gave it; after a change it is refused with 409 and the code stale, and the search begins again. " + searchText,
+			"A page token belongs to one search and one revision; after a change it is refused with 409 and the code stale, and the search begins again. " + searchText,
 		body: api.SubjectSearch{}, answer: api.FoundSubjects{},
 	},
 	{

@@ -499,7 +499,7 @@ func (c *call) listUsers() error {
 
 func (c *call) userSearch() (access.UserSearch, error) {
 	q := access.UserSearch{
-		Superuser: c.flag("superuser"), CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.pageSize(),
+		Superuser: c.flag("superuser"), CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.page().Size,
 	}
 	for name, to := range map[string]*string{
 		"q": &q.Text, "email": &q.Email, "external_id": &q.ExternalID, "group": &q.Group, "role": &q.Role, "licence": &q.Licence,

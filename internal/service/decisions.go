@@ -27,13 +27,12 @@ type Decisions struct {
 	decider   Decider
 	state     *Follower
 	authority *Authority
-	pages     *pages
 }
 
 // NewDecisions answers from the decider as long as the follower is fresh. The
 // authority tells what people may ask.
 func NewDecisions(d Decider, f *Follower, a *Authority) *Decisions {
-	return &Decisions{decider: d, state: f, authority: a, pages: newPages()}
+	return &Decisions{decider: d, state: f, authority: a}
 }
 
 // Check answers one question. A denial is an answer; an error means that there

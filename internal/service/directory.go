@@ -17,7 +17,6 @@ type Directory struct {
 	authority *Authority
 	state     *Follower
 	opts      DirectoryOptions
-	pages     *pages
 }
 
 // DirectoryStore is where the directory is kept.
@@ -43,7 +42,7 @@ type DirectoryOptions struct {
 // NewDirectory keeps everything in the store, asks the authority what callers may
 // do, and puts in force what they change.
 func NewDirectory(s DirectoryStore, d Decider, a *Authority, state *Follower, o DirectoryOptions) *Directory {
-	return &Directory{store: s, decider: d, authority: a, state: state, opts: o, pages: newPages()}
+	return &Directory{store: s, decider: d, authority: a, state: state, opts: o}
 }
 
 // change makes one revision of an edit, for a caller who may do what is needed.

@@ -48,8 +48,11 @@ type FollowerOptions struct {
 	// Announce tells other replicas of a revision that was committed here. It
 	// must not wait. It is only to hurry them: they poll all the same.
 	Announce func(tenant string, revision access.Revision)
-	Clock    func() time.Time
-	Log      *slog.Logger
+	// Secret gives a random text that all servers over one store share: page tokens
+	// are sealed with it. When it is nil, tokens are good for this process only.
+	Secret func(context.Context) ([]byte, error)
+	Clock  func() time.Time
+	Log    *slog.Logger
 }
 
 // Follower keeps what decides in step with what is stored. It is the only one
@@ -64,6 +67,7 @@ type Follower struct {
 	source Source
 	keys   *Keys
 	opts   FollowerOptions
+	pages  *pages
 
 	confirmed atomic.Pointer[time.Time] // start of the last poll that read all heads
 	fault     atomic.Pointer[fault]     // why the last poll failed; nil when it did not
@@ -112,6 +116,10 @@ func NewFollower(engine Installer, source Source, keys *Keys, o FollowerOptions)
 	f := &Follower{
 		engine: engine, source: source, keys: keys, opts: o, wake: make(chan struct{}, 1),
 		loads: make(chan struct{}, o.Loads), reads: make(chan struct{}, 2*o.Loads),
+	}
+	f.pages = &pages{secret: o.Secret}
+	if o.Secret == nil {
+		f.pages.secret = ownSecret()
 	}
 	f.life, f.end = context.WithCancel(context.Background())
 	f.tenants.Store(&map[string]*followed{})
@@ -348,6 +356,14 @@ func (f *Follower) tenant(name string) *followed {
 	f.welcome(map[string]access.Head{name: {}})
 	t, _ := f.lookup(name)
 	return t
+}
+
+// epoch is that of what decides for a tenant; empty before the first load.
+func (f *Follower) epoch(tenant string) string {
+	if t, ok := f.lookup(tenant); ok {
+		return t.standing().Epoch
+	}
+	return ""
 }
 
 func (f *Follower) lookup(tenant string) (*followed, bool) {

@@ -252,16 +252,15 @@ type GroupQuery struct {
 	// Sort is "name", "code", "kind" or "members", with - before it for the
 	// reverse. By default the kinds stand in their order, default groups first, and
 	// within a kind names.
-	Sort  string
-	After string // code of the last group of the page before
-	Most  int    // how many at most
+	Sort string
+	Page Page
 }
 
 // GroupPage is one page of a list of groups.
 type GroupPage struct {
 	Groups   []GroupEntry
 	Total    int    // of all pages
-	Next     string // After of the next page; empty behind the last
+	Next     string // token of the next page; empty behind the last
 	Revision access.Revision
 }
 
@@ -285,26 +284,18 @@ func (d *Directory) Groups(ctx context.Context, caller access.Caller, tenant str
 		}
 		slices.SortFunc(all, order)
 		page.Total = len(all)
-		page.Groups, page.Next = cut(all, q.After, q.Most, func(e GroupEntry) string { return e.Code })
+		page.Groups, page.Next, err = cut(ctx, d.state, tenant, all, q.Page, []any{"groups", q.Q, q.Kind, q.Base, q.Sort}, order, groupPlace)
+		if err != nil {
+			return err
+		}
 		return count(r, page.Groups)
 	})
 	return page, err
 }
 
-// cut gives the part of a sorted list that follows an entry, and where the next
-// one begins. An entry that is gone by now gives an empty part.
-func cut[T any](all []T, after string, most int, code func(T) string) (part []T, next string) {
-	if after != "" {
-		at := slices.IndexFunc(all, func(x T) bool { return code(x) == after })
-		if at < 0 {
-			return nil, ""
-		}
-		all = all[at+1:]
-	}
-	if most <= 0 || len(all) <= most {
-		return all, ""
-	}
-	return all[:most], code(all[most-1])
+// groupPlace keeps of a group what it is sorted by.
+func groupPlace(e GroupEntry) GroupEntry {
+	return GroupEntry{Group: access.Group{Code: e.Code, Name: e.Name, Kind: e.Kind}, Members: e.Members}
 }
 
 func (d *Directory) groupsLike(ctx context.Context, tenant string, r access.Reading, in Reach, q GroupQuery) ([]GroupEntry, error) {

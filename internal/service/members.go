@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ type Member struct {
 type MemberPage struct {
 	Members  []Member
 	Total    int
-	Next     string // id behind which the next page begins; empty behind the last
+	Next     string // token of the next page; empty behind the last
 	Revision access.Revision
 }
 
@@ -33,9 +34,18 @@ type NewMember struct {
 }
 
 // Members lists users who are in a group themselves.
-func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, code, after string, most int) (MemberPage, error) {
+func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, code string, p Page) (MemberPage, error) {
 	var page MemberPage
-	err := d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
+	var after string
+	list, err := d.state.list(tenant, "members", code)
+	if err == nil {
+		err = d.state.pages.open(ctx, list, p.Token, &after)
+	}
+	if err != nil {
+		return page, err
+	}
+	most := cmp.Or(p.Size, DefaultPage)
+	err = d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
 		seen, err := d.authority.sees(ctx, tenant, in)
 		if err != nil {
 			return err
@@ -54,6 +64,9 @@ func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, c
 		page.Revision, page.Total = r.Revision(), entry.Members
 		return page.fill(r, seen, code, after, most)
 	})
+	if err == nil && page.Next != "" {
+		page.Next, err = d.state.pages.seal(ctx, list, page.Next)
+	}
 	return page, err
 }
 

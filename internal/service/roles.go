@@ -155,17 +155,16 @@ func linked(links []access.Link, code string) bool {
 
 // RoleQuery says which roles a list is to have.
 type RoleQuery struct {
-	Q     string // in code, name or description, in any case of letters
-	Sort  string // "code", the default, or "name", with - before it for the reverse
-	After string // code of the last role of the page before
-	Most  int    // how many at most
+	Q    string // in code, name or description, in any case of letters
+	Sort string // "code", the default, or "name", with - before it for the reverse
+	Page Page
 }
 
 // RolePage is one page of a list of roles.
 type RolePage struct {
 	Roles    []RoleEntry
 	Total    int    // of all pages
-	Next     string // After of the next page; empty behind the last
+	Next     string // token of the next page; empty behind the last
 	Revision access.Revision
 }
 
@@ -196,10 +195,18 @@ func (d *Directory) Roles(ctx context.Context, caller access.Caller, tenant stri
 		}
 		slices.SortFunc(all, order)
 		page.Revision, page.Total = r.Revision(), len(all)
-		page.Roles, page.Next = cut(all, q.After, q.Most, func(e RoleEntry) string { return e.Code })
+		page.Roles, page.Next, err = cut(ctx, d.state, tenant, all, q.Page, []any{"roles", q.Q, q.Sort}, order, rolePlace)
+		if err != nil {
+			return err
+		}
 		return countRoles(r, page.Roles)
 	})
 	return page, err
+}
+
+// rolePlace keeps of a role what it is sorted by.
+func rolePlace(e RoleEntry) RoleEntry {
+	return RoleEntry{Role: access.Role{Code: e.Code, Name: e.Name}}
 }
 
 func roleOrder(sort string) (func(a, b RoleEntry) int, error) {

@@ -2,14 +2,7 @@ package service
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -86,26 +79,30 @@ func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, te
 	if search.Most < 1 || search.Most > MaxPage {
 		return none, "", access.Invalid("page_size", "must be 1 to %d", MaxPage)
 	}
-	query, err := queryOf(tenant, &search)
+	asked := search.Request
+	asked.Subject = access.Subject{}
+	list, err := d.state.list(tenant, "subjects", []any{kind, asked})
 	if err != nil {
 		return none, "", err
 	}
-	at, err := d.pages.open(p.Token, query)
-	if err != nil {
+	var at place
+	if err := d.state.pages.open(ctx, list, p.Token, &at); err != nil {
 		return none, "", err
 	}
-	search.After = at.after
+	search.After = at.After
 	found, err := d.decider.SearchSubjects(ctx, tenant, &search)
 	if err != nil {
 		return none, "", d.explained(tenant, err)
 	}
-	if p.Token != "" && at.revision != found.Revision {
-		return none, "", stalePage(at.revision, found.Revision)
+	if p.Token != "" && at.Revision != found.Revision {
+		return none, "", stalePage(at.Revision, found.Revision)
 	}
 	next := ""
 	if found.More {
 		last := found.Subjects[len(found.Subjects)-1]
-		next = d.pages.seal(place{revision: found.Revision, after: last}, query)
+		if next, err = d.state.pages.seal(ctx, list, place{Revision: found.Revision, After: last}); err != nil {
+			return none, "", err
+		}
 	}
 	found.Subjects, err = d.within(ctx, tenant, in, found)
 	return found, next, err
@@ -138,74 +135,8 @@ func stalePage(then, now access.Revision) error {
 		"comes from revision %d, and revision %d is in force now; begin again without it", then, now)}
 }
 
-// queryOf is a hash of everything that a search asks. A page may be of another
-// size than the one before.
-func queryOf(tenant string, s *access.SubjectSearch) ([]byte, error) {
-	r := s.Request
-	r.Subject = access.Subject{}
-	text, err := json.Marshal([]any{tenant, s.Type, r}) // members of maps come in order
-	if err != nil {
-		return nil, access.Invalid("context", "holds what JSON cannot")
-	}
-	sum := sha256.Sum256(text)
-	return sum[:], nil
-}
-
-// place is where a page ended.
+// place is where a page of a search ended.
 type place struct {
-	revision access.Revision
-	after    access.Subject
-}
-
-// pages seals places into tokens. The key is made when the process starts: a
-// token is good for as long as this process lives, and for it alone.
-type pages struct{ key [32]byte }
-
-func newPages() *pages {
-	p := &pages{}
-	_, _ = rand.Read(p.key[:]) // it never fails, by its own promise
-	return p
-}
-
-const macBytes = 16
-
-// seal writes a token: a MAC, the revision and the subject, and only in the MAC
-// the query.
-func (p *pages) seal(at place, query []byte) string {
-	body := binary.BigEndian.AppendUint64(nil, uint64(at.revision))
-	body = append(body, at.after.Rule()...)
-	return base64.RawURLEncoding.EncodeToString(slices.Concat(p.mac(body, query), body))
-}
-
-// open reads a token, and refuses everything that seal did not write for the
-// same query.
-func (p *pages) open(token string, query []byte) (place, error) {
-	if token == "" {
-		return place{}, nil
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) < macBytes+8 {
-		return place{}, errPageToken
-	}
-	mac, body := raw[:macBytes], raw[macBytes:]
-	if !hmac.Equal(mac, p.mac(body, query)) {
-		return place{}, errPageToken
-	}
-	kind, id, ok := access.ParseName(string(body[8:]))
-	if !ok {
-		return place{}, errPageToken
-	}
-	return place{
-		revision: access.Revision(binary.BigEndian.Uint64(body)),
-		after:    access.Subject{Kind: kind, ID: id},
-	}, nil
-}
-
-var errPageToken = access.Invalid("page_token", "does not belong to this search and this server process; begin again without it")
-
-func (p *pages) mac(body, query []byte) []byte {
-	h := hmac.New(sha256.New, p.key[:])
-	h.Write(query) // of fixed length, so the two cannot run into each other
-	h.Write(body)
-	return h.Sum(nil)[:macBytes]
+	Revision access.Revision
+	After    access.Subject
 }

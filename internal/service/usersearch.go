@@ -3,12 +3,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
-	"slices"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -59,11 +53,13 @@ func (d *Directory) Users(ctx context.Context, caller access.Caller, tenant stri
 	if err != nil {
 		return none, err
 	}
-	list, err := listOf(tenant, q)
-	if err != nil {
-		return none, err
+	asked := q
+	asked.Most = 0
+	list, err := d.state.list(tenant, "users", asked)
+	if err == nil {
+		err = d.state.pages.open(ctx, list, token, &q.After)
 	}
-	if q.After, err = d.pages.openUser(token, list); err != nil {
+	if err != nil {
 		return none, err
 	}
 	found, last, err := d.usersWithin(ctx, tenant, in, q)
@@ -72,9 +68,9 @@ func (d *Directory) Users(ctx context.Context, caller access.Caller, tenant stri
 	}
 	page := UserPage{Users: found.Users, Total: found.Total, Revision: found.Revision}
 	if found.More {
-		page.Next = d.pages.sealUser(last, list)
+		page.Next, err = d.state.pages.seal(ctx, list, last)
 	}
-	return page, nil
+	return page, err
 }
 
 // usersWithin leaves out what is beyond the caller's reach, and does not tell
@@ -124,38 +120,4 @@ func (d *Directory) seesAt(ctx context.Context, tenant string, in Reach, revisio
 		}
 	}
 	return d.authority.sees(ctx, tenant, in)
-}
-
-// listOf is a hash of everything that makes a list. A page may be of another
-// size than the one before.
-func listOf(tenant string, q access.UserSearch) ([]byte, error) {
-	q.After, q.Most = access.UserPlace{}, 0
-	text, err := json.Marshal([]any{tenant, q})
-	sum := sha256.Sum256(text)
-	return sum[:], err
-}
-
-// sealUser writes a token for the place where a page ended.
-func (p *pages) sealUser(at access.UserPlace, list []byte) string {
-	body := append(binary.BigEndian.AppendUint16(nil, uint16(len(at.Key))), at.Key+at.ID...) //nolint:gosec // a name is shorter
-	return base64.RawURLEncoding.EncodeToString(slices.Concat(p.mac(body, list), body))
-}
-
-// openUser reads a token, and refuses everything that sealUser did not write for
-// the same list.
-func (p *pages) openUser(token string, list []byte) (access.UserPlace, error) {
-	none := access.UserPlace{}
-	if token == "" {
-		return none, nil
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) < macBytes+2 || !hmac.Equal(raw[:macBytes], p.mac(raw[macBytes:], list)) {
-		return none, errPageToken
-	}
-	body := raw[macBytes:]
-	key, rest := int(binary.BigEndian.Uint16(body)), string(body[2:])
-	if key > len(rest) {
-		return none, errPageToken
-	}
-	return access.UserPlace{Key: rest[:key], ID: rest[key:]}, nil
 }

@@ -79,6 +79,8 @@ var tables = map[string]string{
 	"users":           "tenant_id, id, position, email, login, name, status, body",
 	"api_key":         "id, tenant, kind, name, secret_hash, created_at, revoked_at",
 	"one_time_token":  "tenant_id, user_id, purpose, token_hash, expires_at",
+	"shared_secret":   "name, value",
+	"attempt":         "id, caller, request, made_at, status, etag, answer",
 	"replica":         "id, address, version, started_at, seen_at, tenants, behind, lag",
 	"revision":        "tenant_id, number, parent, hash, author, source, reason, made_at",
 	"revision_change": "tenant_id, revision, n, kind, name, old_value, new_value",
