@@ -276,6 +276,14 @@ func (c *checker) groups() {
 		for _, s := range g.Scopes {
 			c.scopeRef(g.Origin, s)
 		}
+		if c.p.NeedBase && g.Base == "" && g.kind() == GroupRegular {
+			c.add(g.Origin, "base-required", "group %q: base is required, as groups_need_base says", g.Code)
+		}
+		for _, code := range g.Manages {
+			if !c.groupSet[code] {
+				c.unknown(g.Origin, "group", code, keys(c.groupSet))
+			}
+		}
 		if _, err := ParseSignature("signature", g.Signature); err != nil {
 			c.add(g.Origin, "signature-invalid", "group %q: %s", g.Code, err)
 		}

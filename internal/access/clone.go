@@ -5,6 +5,7 @@ import "slices"
 // Clone gives a group that shares nothing that can be changed with this one.
 func (g Group) Clone() Group {
 	g.Roles, g.Grants, g.Scopes = slices.Clone(g.Roles), cloneGrants(g.Grants), slices.Clone(g.Scopes)
+	g.Manages = slices.Clone(g.Manages)
 	if g.Attributes != nil {
 		g.Attributes = cloneValue(g.Attributes).(map[string]any) //nolint:forcetypeassert // it is what goes in
 	}

@@ -56,6 +56,12 @@ type Group struct {
 	Signature   string         // template of the e-mail signature
 	Scopes      []Scope        // ceiling: nil is no ceiling, empty is nothing at all
 	Attributes  map[string]any // JSON values of the business system's own, for instance how orders are distributed
+
+	// Manages bounds whom those may look after who may do so by being in this
+	// group: users and groups of these groups and of what is based on them. nil
+	// bounds nothing, empty is nobody at all. Where a group and its base both say
+	// something, the group does.
+	Manages []string
 	Origin      Origin
 }
 

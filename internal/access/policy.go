@@ -30,6 +30,7 @@ type Policy struct {
 	Model       string    // text of a Casbin model; empty: the built-in one
 	Functions   Functions // for a model other than the built-in one
 	Anonymous   string    // code of the group that questions without a user belong to
+	NeedBase    bool      // every regular group must be based on another one
 	Licences    []Licence
 	Scopes      []ScopeNode
 	Catalogue   []Application

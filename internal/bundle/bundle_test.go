@@ -207,6 +207,7 @@ description: Everything
 combining: allow-overrides
 root: Root
 anonymous: guests
+groups_need_base: true
 licences: [{feature: chats, seats: 5}]
 scopes: [{scope: "company:7", name: North}, {scope: "store:a", parent: "company:7"}]
 -- catalogue/app.yaml --
@@ -255,7 +256,7 @@ signature: "--"
 scopes: none
 attributes: {is_manager: true, sites: [a]}
 -- groups/none-at-all.yaml --
-{apiVersion: bailiwick/v1, kind: Group, code: none-at-all, scopes: ["company:7"]}
+{apiVersion: bailiwick/v1, kind: Group, code: none-at-all, type: default, scopes: ["company:7"], manages: [guests]}
 -- users/u.yaml --
 apiVersion: bailiwick/v1
 kind: Users

@@ -16,7 +16,7 @@ import (
 func (f *bundleFile) into(p *access.Policy) {
 	p.Tenant, p.Description = f.Tenant, f.Description
 	p.Combining, p.Root, p.Anonymous = access.Combining(f.Combining), access.Section(f.Root), f.Anonymous
-	p.Origin = f.Origin
+	p.NeedBase, p.Origin = f.NeedBase, f.Origin
 	if f.Functions != nil {
 		p.Functions = f.Functions.functions()
 	}
@@ -124,8 +124,11 @@ func (f *groupFile) into(p *access.Policy) {
 	if f.Scopes.limited {
 		g.Scopes = []access.Scope{}
 	}
-	for _, s := range f.Scopes.scopes {
+	for _, s := range f.Scopes.names {
 		g.Scopes = append(g.Scopes, access.Scope(s))
+	}
+	if f.Manages.limited {
+		g.Manages = append([]string{}, f.Manages.names...)
 	}
 	p.Groups = append(p.Groups, g)
 }

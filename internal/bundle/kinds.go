@@ -29,6 +29,7 @@ type bundleFile struct {
 	Combining   string          `yaml:"combining" jsonschema:"enum=deny-overrides,enum=allow-overrides" doc:"How permissions and prohibitions combine; deny-overrides when left out."`
 	Root        string          `yaml:"root" doc:"Root section: all rights on it everywhere make a superuser; System when left out."`
 	Anonymous   string          `yaml:"anonymous" doc:"Code of the group that questions without a user belong to."`
+	NeedBase    bool            `yaml:"groups_need_base" doc:"true: every regular group must be based on another one."`
 	Functions   *functionsEntry `yaml:"functions" doc:"What an application that uses Casbin would register in code, for a model.conf of your own."`
 	Licences    []licenceEntry  `yaml:"licences" doc:"Features that the tenant holds."`
 	Scopes      []scopeEntry    `yaml:"scopes" doc:"Entities that rights can be limited to."`
@@ -124,6 +125,7 @@ type groupFile struct {
 	Grants      []grantEntry `yaml:"grants" doc:"Grants of its members."`
 	Signature   string       `yaml:"signature" doc:"Template of its members' e-mail signature."`
 	Scopes      ceiling      `yaml:"scopes" doc:"Ceiling of scopes: all (when left out), none, or a list."`
+	Manages     ceiling      `yaml:"manages" doc:"Groups whose users, and those of groups based on them, its members may look after, as far as their rights go: all (when left out), none, or a list of codes."`
 	Attributes  attributes   `yaml:"attributes" doc:"Values of the business system's own, for instance how orders are distributed."`
 }
 

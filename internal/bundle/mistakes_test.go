@@ -165,7 +165,7 @@ var mistakes = []struct{ name, files, want string }{
 	},
 	{
 		"ceiling", "-- groups/a.yaml --\n{apiVersion: bailiwick/v1, kind: Group, code: a, scopes: some}\n",
-		`groups/a.yaml:1:58: scopes must be all, none or a list of scopes, not "some" [value-unknown]`,
+		`groups/a.yaml:1:58: scopes must be all, none or a list, not "some" [value-unknown]`,
 	},
 	{
 		"ceiling of nothing", "-- groups/a.yaml --\n{apiVersion: bailiwick/v1, kind: Group, code: a, scopes: []}\n",

@@ -114,20 +114,20 @@ func (v *verbs) decodeNode(d *decoder, key string, n *yaml.Node) {
 	}
 }
 
-// ceiling is a group's ceiling of scopes.
+// ceiling is what a group reaches at most: scopes, or groups that it manages.
 type ceiling struct {
 	limited bool
-	scopes  []string
+	names   []string
 }
 
 func (c *ceiling) decodeNode(d *decoder, key string, n *yaml.Node) {
 	switch {
 	case n.Kind == yaml.SequenceNode:
-		c.limited, c.scopes = true, d.names(key, n)
+		c.limited, c.names = true, d.names(key, n)
 	case n.Kind == yaml.ScalarNode && n.Value == "none":
 		c.limited = true
 	case n.Kind != yaml.ScalarNode || n.Value != "all":
-		d.add(n, "value-unknown", "%s must be all, none or a list of scopes, not %s", key, describe(n))
+		d.add(n, "value-unknown", "%s must be all, none or a list, not %s", key, describe(n))
 	}
 }
 

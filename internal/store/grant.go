@@ -46,6 +46,7 @@ type groupDocument struct {
 	Signature   string          `json:"signature,omitempty"`
 	Scopes      []string        `json:"scopes"` // null: no ceiling
 	Attributes  attributes      `json:"attributes,omitempty"`
+	Manages     []string        `json:"manages,omitzero"` // left out: bounds nothing
 	Origin      place           `json:"origin,omitzero"`
 }
 
@@ -92,7 +93,7 @@ func groupOf(g access.Group, kind access.GroupKind) groupDocument {
 	return groupDocument{
 		Code: g.Code, Name: g.Name, Description: g.Description, Kind: string(kind), Base: g.Base,
 		Roles: convert(g.Roles, linkOf), Grants: convert(g.Grants, grantOf),
-		Signature: g.Signature, Scopes: texts(g.Scopes), Attributes: g.Attributes, Origin: place(g.Origin),
+		Signature: g.Signature, Scopes: texts(g.Scopes), Attributes: g.Attributes, Manages: g.Manages, Origin: place(g.Origin),
 	}
 }
 
@@ -107,7 +108,7 @@ func (d groupDocument) group() access.Group {
 	return access.Group{
 		Code: d.Code, Name: d.Name, Description: d.Description, Kind: access.GroupKind(d.Kind), Base: d.Base,
 		Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant),
-		Signature: d.Signature, Scopes: retyped[access.Scope](d.Scopes), Attributes: d.Attributes, Origin: access.Origin(d.Origin),
+		Signature: d.Signature, Scopes: retyped[access.Scope](d.Scopes), Attributes: d.Attributes, Manages: d.Manages, Origin: access.Origin(d.Origin),
 	}
 }
 

@@ -51,6 +51,7 @@ type settingsDocument struct {
 	Model       string             `json:"model,omitempty"`
 	Functions   *functionsDocument `json:"functions,omitempty"`
 	Anonymous   string             `json:"anonymous,omitempty"`
+	NeedBase    bool               `json:"groups_need_base,omitempty"`
 	Licences    []licenceDocument  `json:"licences,omitempty"`
 	Origin      place              `json:"origin,omitzero"`
 }
@@ -76,7 +77,7 @@ func (d licenceDocument) licence() access.Licence {
 func settingsOf(p *access.Policy, f *access.Facts) settingsDocument {
 	return settingsDocument{
 		Description: p.Description, Combining: string(f.Combining), Root: string(f.Root), Model: p.Model, Functions: functionsOf(p.Functions),
-		Anonymous: p.Anonymous, Licences: convert(p.Licences, licenceOf), Origin: place(p.Origin),
+		Anonymous: p.Anonymous, NeedBase: p.NeedBase, Licences: convert(p.Licences, licenceOf), Origin: place(p.Origin),
 	}
 }
 
