@@ -33,8 +33,41 @@ type GroupFields struct {
 	Reach string `json:"reach,omitempty"`
 	// The selected scopes, for instance store:eu-1.
 	Scopes []string `json:"scopes,omitempty"`
+	// Groups whose users, and those of groups based on them, its members may look after, as far as their rights go: an
+	// empty list for nobody. It bounds nothing when left out.
+	Manages []string `json:"manages,omitzero"`
 	// Values of the business system's own.
 	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+// GroupSummary says what it means to be in a group, from the policy that decides now.
+type GroupSummary struct {
+	Code        string `json:"code"`
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// How many users are in the group themselves.
+	Members int `json:"members"`
+	// Groups whose users its members may change.
+	Manages []GroupName `json:"manages"`
+	// Sections with a place in the menu that its members may be shown somewhere, in the order of the menu.
+	Views []SectionName `json:"views"`
+	// Where anything is allowed to them: all, present and future scopes, selected ones, or none.
+	Reach string `json:"reach"`
+	// The selected scopes.
+	Scopes   []string `json:"scopes,omitempty"`
+	Revision uint64   `json:"revision,omitzero"`
+}
+
+// GroupName names a group.
+type GroupName struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+}
+
+// SectionName names a section.
+type SectionName struct {
+	Section string `json:"section"`
+	Name    string `json:"name,omitempty"`
 }
 
 // NewGroup makes a group.

@@ -62,7 +62,7 @@ type Group struct {
 	// bounds nothing, empty is nobody at all. Where a group and its base both say
 	// something, the group does.
 	Manages []string
-	Origin      Origin
+	Origin  Origin
 }
 
 // UserStatus tells whether an account may be used.

@@ -145,7 +145,9 @@ func TestPolicy_Check(t *testing.T) {
 		"group twice":           {func(p *access.Policy) { p.Groups[1].Code = "staff" }, "duplicate", "staff"}, // Req 5
 		"group kind":            {func(p *access.Policy) { p.Groups[1].Kind = "odd" }, "kind-invalid", "odd"},
 		"group base":            {func(p *access.Policy) { p.Groups[1].Base = "stuff" }, "group-unknown", `did you mean "staff"?`},
-		"group circle":          {func(p *access.Policy) { p.Groups[0].Base = "eu" }, "inheritance-cycle", "g:eu -> g:staff -> g:eu"}, // Req 104
+		"group without base":    {func(p *access.Policy) { p.NeedBase, p.Groups[1].Base = true, "" }, "base-required", "base is required"}, // Req 89
+		"unknown managed group": {func(p *access.Policy) { p.Groups[0].Manages = []string{"staf"} }, "group-unknown", "staf"},              // Req 96
+		"group circle":          {func(p *access.Policy) { p.Groups[0].Base = "eu" }, "inheritance-cycle", "g:eu -> g:staff -> g:eu"},      // Req 104
 		"ceiling":               {func(p *access.Policy) { p.Groups[1].Scopes = []access.Scope{"store:2"} }, "scope-beyond-ceiling", "store:1"},
 		"ceiling unknown":       {func(p *access.Policy) { p.Groups[1].Scopes[1] = "store:3" }, "scope-unknown", "store:3"},
 		"user id":               {func(p *access.Policy) { p.Users[0].ID = "anonymous" }, "name-invalid", "reserved"},

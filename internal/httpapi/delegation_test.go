@@ -248,6 +248,65 @@ func TestDelegation_storeAdministrator(t *testing.T) {
 	}
 }
 
+// Req 96, 99: a group says whom it manages. Its administrators hold all that
+// operators hold, and look after customers all the same; they cannot widen it by
+// a group or a friend of theirs.
+func TestDelegation_managedGroups(t *testing.T) {
+	h := newHouse(t)
+	grants := "grants:\n  - {section: Orders, rights: [show, update]}\n"
+	access63 := "  - {section: System.Access.Users, rights: [show, insert, update, delete]}\n  - {section: System.Access.Groups, rights: [show, insert, update]}\n"
+	group := func(code, more string) string {
+		return "apiVersion: bailiwick/v1\nkind: Group\ncode: " + code + "\nname: " + code + "\n" + more
+	}
+	h.load("print", files(map[string]string{
+		"bundle.yaml":                   "apiVersion: bailiwick/v1\nkind: Bundle\ntenant: print\n",
+		"catalogue/shop.yaml":           "apiVersion: bailiwick/v1\nkind: Application\ncode: shop\nname: Shop\nsections: [{path: Orders, name: Orders}]\n",
+		"groups/customer.yaml":          group("customer", grants),
+		"groups/regular.yaml":           group("regular", "base: customer\n"),
+		"groups/operator.yaml":          group("operator", grants),
+		"groups/administrator.yaml":     group("administrator", "manages: [customer]\n"+grants+access63),
+		"groups/eu-administrators.yaml": group("eu-administrators", "base: administrator\n"),
+		"groups/nobody.yaml":            group("nobody", "manages: none\nbase: administrator\n"),
+		"groups/b.yaml":                 group("b", "base: customer\n"+"grants:\n"+access63),
+		"groups/a.yaml":                 group("a", "base: b\nmanages: [regular]\n"),
+		"groups/c.yaml":                 group("c", "base: b\n"),
+		"groups/all.yaml":               group("all", "base: customer\n"+grants+access63),
+		"users/all.yaml": `apiVersion: bailiwick/v1
+kind: Users
+users:
+  - {id: root, roles: [superuser]}
+  - {id: admin-1, groups: [eu-administrators]}
+  - {id: admin-2, groups: [nobody]}
+  - {id: operator-1, groups: [operator]}
+  - {id: customer-1, groups: [customer]}
+  - {id: customer-2, groups: [regular]}
+  - {id: customer-3, groups: [a]}
+`,
+	}))
+	admin := person("print", "admin-1")
+	unbounded := access.Group{Code: "mine", Name: "Mine", Base: "customer", Grants: []access.Grant{{Section: "System.Access.Users", Rights: access.Show}}}
+	bounded := unbounded
+	bounded.Code, bounded.Manages = "ours", []string{"regular"}
+	wider := []string{"operator", "customer"}
+	h.attempts("print", access.ErrForbidden, map[string]func(*service.Directory) error{
+		"make somebody an operator":           addMember(admin, "print", "operator", service.NewMember{ID: "customer-1"}),
+		"touch an operator":                   addMember(admin, "print", "regular", service.NewMember{ID: "operator-1"}),
+		"touch another administrator":         addMember(admin, "print", "regular", service.NewMember{ID: "admin-2"}),
+		"make somebody an administrator":      addMember(admin, "print", "eu-administrators", service.NewMember{ID: "customer-1"}),
+		"widen the own group":                 patchGroup(admin, "print", "eu-administrators", service.GroupPatch{Manages: &wider}),
+		"make a group of managers":            createGroup(admin, "print", unbounded),
+		"put somebody into one that is there": addMember(admin, "print", "all", service.NewMember{ID: "customer-1"}),
+		"on a second way to the same right":   addMember(admin, "print", "c", service.NewMember{ID: "customer-3"}),
+		"who manages nobody":                  addMember(person("print", "admin-2"), "print", "regular", service.NewMember{ID: "customer-1"}),
+	})
+	h.must(addMember(admin, "print", "regular", service.NewMember{ID: "customer-1"})(h.options.Directory))
+	h.must(createGroup(admin, "print", bounded)(h.options.Directory))
+	h.must(addMember(person("print", "root"), "print", "regular", service.NewMember{ID: "operator-1"})(h.options.Directory))
+	if w := h.send(http.MethodPatch, "/v1/tenants/print/groups/nobody", h.root, `{"manages":["nowhere"]}`); w.Code != http.StatusBadRequest && w.Code != http.StatusNotFound {
+		t.Errorf("a group that is not there: %d %s", w.Code, w.Body)
+	}
+}
+
 // Req 99: whoever may manage in one scope only touches nobody who reaches beyond
 // it, even where he holds all that they hold.
 func TestDelegation_scope(t *testing.T) {

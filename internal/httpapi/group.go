@@ -69,6 +69,12 @@ var groupRoutes = []route{
 		answer: api.Permissions{},
 	},
 	{
+		method: http.MethodGet, path: groupPath + "/{code}/summary", tenant: true, need: access.KeyRead,
+		serve: (*call).groupSummary, tag: "Directory", summary: "Say what it means to be in a group",
+		text:   "Whom its members manage, what they are shown and which scopes they reach, from the policy that decides now.",
+		answer: api.GroupSummary{},
+	},
+	{
 		method: http.MethodGet, path: groupPath + "/{code}/members", tenant: true, need: access.KeyRead,
 		serve: (*call).listMembers, tag: "Directory", summary: "List the members of a group",
 		query:  pageParams,
@@ -96,7 +102,7 @@ var groupRoutes = []route{
 }
 
 // groupMembers are the fields of a group that can be written.
-var groupMembers = []string{"name", "description", "kind", "base", "roles", "grants", "signature", "reach", "scopes", "attributes"}
+var groupMembers = []string{"name", "description", "kind", "base", "roles", "grants", "signature", "reach", "scopes", "manages", "attributes"}
 
 var (
 	groupNames     = names{known: slices.Concat([]string{"code"}, groupMembers, editMembers), closed: true}
@@ -168,6 +174,8 @@ func (r *reader) groupMember(name string, b *groupBody) error {
 		return r.text(name, &b.reach)
 	case "scopes":
 		return r.scopes(name, &b.scopes)
+	case "manages":
+		return r.manages(name, &b.patch.Manages)
 	case "attributes":
 		return r.attributes(name, &b.patch.Attributes)
 	}
@@ -181,6 +189,21 @@ func (r *reader) optional(field string, limit int, to **string) error {
 		return nil
 	}
 	return r.textUpTo(field, limit, *to)
+}
+
+// manages keeps the difference between null, which bounds nothing, and nobody.
+func (r *reader) manages(field string, to **[]string) error {
+	*to = new([]string)
+	if r.null() {
+		return nil
+	}
+	**to = []string{}
+	return r.list(field, func(i int) error {
+		var code string
+		err := r.text(fmt.Sprintf("%s[%d]", field, i), &code)
+		**to = append(**to, code)
+		return err
+	})
 }
 
 func (r *reader) scopes(field string, to *[]access.Scope) error {
@@ -261,7 +284,7 @@ func groupOf(g *service.GroupEntry, revision access.Revision) api.Group {
 	w := api.Group{Code: g.Code, Members: g.Members, Children: g.Children, Revision: uint64(revision)}
 	w.GroupFields = api.GroupFields{
 		Name: g.Name, Description: g.Description, Kind: string(cmp.Or(g.Kind, access.GroupRegular)), Base: g.Base,
-		Roles: roleLinksOf(g.Roles), Grants: rightsOf(g.Grants), Signature: g.Signature, Attributes: g.Attributes, Reach: "all",
+		Roles: roleLinksOf(g.Roles), Grants: rightsOf(g.Grants), Signature: g.Signature, Attributes: g.Attributes, Manages: g.Manages, Reach: "all",
 	}
 	if g.Scopes != nil {
 		w.Reach = "none"
@@ -350,6 +373,33 @@ func (c *call) groupPermissions() error {
 		return err
 	}
 	return c.reply(http.StatusOK, permissionsOf(&p))
+}
+
+func (c *call) groupSummary() error {
+	sum, err := c.api.o.Directory.GroupSummary(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	if err != nil {
+		return err
+	}
+	g := &sum.Group
+	w := api.GroupSummary{
+		Code: g.Code, Name: g.Name, Description: g.Description, Members: g.Members,
+		Manages: []api.GroupName{}, Views: []api.SectionName{}, Reach: "none", Revision: uint64(sum.Revision),
+	}
+	for _, m := range sum.Manages {
+		w.Manages = append(w.Manages, api.GroupName{Code: m.Code, Name: m.Name})
+	}
+	for _, v := range sum.Views {
+		w.Views = append(w.Views, api.SectionName{Section: string(v.Path), Name: v.Name})
+	}
+	for _, s := range sum.Scopes {
+		if s == access.Everywhere {
+			w.Reach = "all"
+			continue
+		}
+		w.Reach = "selected"
+		w.Scopes = append(w.Scopes, string(s))
+	}
+	return c.reply(http.StatusOK, w)
 }
 
 func permissionsOf(p *service.Permissions) api.Permissions {

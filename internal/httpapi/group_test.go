@@ -27,6 +27,7 @@ func init() {
 		"DELETE /v1/tenants/{tenant}/groups/{code}":                {need: access.KeyAdmin, path: groups + "/unknown", status: 404},
 		"PUT /v1/tenants/{tenant}/groups/{code}/rights":            {need: access.KeyAdmin, path: groups + "/guests/rights", body: `{"grants":[{"section":"record","rights":["read"]}]}`},
 		"GET /v1/tenants/{tenant}/groups/{code}/permissions":       {need: access.KeyRead, path: groups + "/readers/permissions"},
+		"GET /v1/tenants/{tenant}/groups/{code}/summary":           {need: access.KeyRead, path: groups + "/readers/summary"},
 		"GET /v1/tenants/{tenant}/groups/{code}/members":           {need: access.KeyRead, path: groups + "/readers/members"},
 		"POST /v1/tenants/{tenant}/groups/{code}/members":          {need: access.KeyAdmin, path: groups + "/readers/members", body: `{"members":[{"user":"bob"}]}`},
 		"POST /v1/tenants/{tenant}/groups/{code}/members/move":     {need: access.KeyAdmin, path: groups + "/readers/members/move", body: `{"users":["bob"]}`, status: 409},
@@ -398,4 +399,53 @@ func TestRoles(t *testing.T) {
 	}
 	decode[api.DirectoryChanged](t, h.admin(http.MethodDelete, "/roles/lead", ""))
 	h.wantProblem(h.admin(http.MethodGet, "/roles/lead", ""), 404, "not_found")
+}
+
+// Req 96, 99, 105: what a group means, from the policy that decides.
+func TestGroup_summary(t *testing.T) {
+	inSample(t, "web-to-print", func(t *testing.T, s sample) {
+		t.Helper()
+		for code, want := range map[string]struct{ manages, views, reach string }{
+			"letterheads-administrators": {"former-customers letterheads-registered", "BackOffice.Orders BackOffice.Stores BackOffice.Users.Customers BackOffice.Reports", "selected store:letterheads"},
+			"letterheads-operators":      {"", "BackOffice.Orders", "selected store:letterheads"},
+			"former-customers":           {"", "", "none "},
+			"corporate-customers":        {"", "", "all "},
+		} {
+			w := s.do(http.MethodGet, "/groups/"+code+"/summary", "")
+			got := decode[api.GroupSummary](t, w)
+			var manages, views []string
+			for _, m := range got.Manages {
+				manages = append(manages, m.Code)
+			}
+			for _, v := range got.Views {
+				views = append(views, v.Section)
+			}
+			reach := got.Reach + " " + strings.Join(got.Scopes, " ")
+			if strings.Join(manages, " ") != want.manages || strings.Join(views, " ") != want.views || reach != want.reach || got.Description == "" {
+				t.Errorf("%s: %s", code, w.Body)
+			}
+		}
+		s.must(wantStatus(s.do(http.MethodPatch, "/groups/letterheads-administrators", `{"manages":["customer","operator"]}`), 200))
+		got := decode[api.GroupSummary](t, s.do(http.MethodGet, "/groups/letterheads-administrators/summary", ""))
+		if len(got.Manages) != 3 { // the operators of the store too
+			t.Errorf("it manages %v now", got.Manages)
+		}
+	})
+}
+
+// Req 89: where the tenant says so, a group needs a base.
+func TestGroup_needsBase(t *testing.T) {
+	h := newHouse(t)
+	h.load("print", files(map[string]string{
+		"bundle.yaml":          "apiVersion: bailiwick/v1\nkind: Bundle\ntenant: print\ngroups_need_base: true\n",
+		"groups/customer.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: customer\nname: Customer\ntype: default\n",
+	}))
+	post := func(body string) *httptest.ResponseRecorder {
+		return h.send(http.MethodPost, "/v1/tenants/print/groups", h.root, body)
+	}
+	h.wantProblem(post(`{"code":"eu","name":"EU"}`), 400, "invalid")
+	if w := post(`{"code":"eu","name":"EU","base":"customer"}`); w.Code != 201 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	h.wantProblem(h.send(http.MethodPatch, "/v1/tenants/print/groups/eu", h.root, `{"base":null}`), 400, "invalid")
 }

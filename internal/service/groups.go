@@ -24,6 +24,7 @@ type GroupPatch struct {
 	Roles                              *[]access.Link
 	Grants                             *[]access.Grant
 	Scopes                             *[]access.Scope // a pointer to nil: no ceiling
+	Manages                            *[]string       // a pointer to nil: bounds nothing
 	Attributes                         map[string]any  // merged member by member; null takes away
 }
 
@@ -175,6 +176,7 @@ func (patch *GroupPatch) Apply(g *access.Group) {
 	set(&g.Roles, patch.Roles)
 	set(&g.Grants, patch.Grants)
 	set(&g.Scopes, patch.Scopes)
+	set(&g.Manages, patch.Manages)
 	if patch.Attributes != nil {
 		g.Attributes = merged(g.Attributes, patch.Attributes)
 	}

@@ -3,6 +3,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -17,6 +18,9 @@ type watched struct {
 	roles  []access.Role
 	users  []string // ids that were put
 	asked  bool
+
+	links map[string][]access.Link // groups of those who were put, as they were
+	wrong error                    // met while those were read
 }
 
 // Policy gives the draft's policy, and keeps groups and roles as they were.
@@ -37,7 +41,41 @@ func (w *watched) Policy() *access.Policy {
 // PutUser makes or changes an account.
 func (w *watched) PutUser(u access.User) {
 	w.users = append(w.users, u.ID)
+	if _, known := w.links[u.ID]; !known {
+		w.remember(u.ID)
+	}
 	w.Draft.PutUser(u)
+}
+
+func (w *watched) remember(id string) {
+	was, err := w.User(id)
+	if err != nil && !errors.Is(err, access.ErrNotFound) {
+		w.wrong = err
+	}
+	if w.links == nil {
+		w.links = map[string][]access.Link{}
+	}
+	w.links[id] = was.Groups
+}
+
+// was gives the groups of somebody before the edit.
+func (w *watched) was(id string) ([]access.Link, error) {
+	if links, put := w.links[id]; put {
+		return links, w.wrong
+	}
+	u, err := w.User(id)
+	if errors.Is(err, access.ErrNotFound) {
+		err = nil
+	}
+	return u.Groups, err
+}
+
+// before gives the groups as they were.
+func (w *watched) before() []access.Group {
+	if w.asked {
+		return w.groups
+	}
+	return w.Draft.Policy().Groups
 }
 
 // touched names everybody and everything that an edit changed in itself.
@@ -111,7 +149,9 @@ func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, 
 	if need.Own {
 		err = j.own(ctx, caller)
 	} else if !in.Superuser {
-		err = j.ceiling(ctx, in)
+		if err = j.ceiling(ctx, in); err == nil {
+			err = j.charged(ctx, caller, need, w)
+		}
 	}
 	if err != nil {
 		return err

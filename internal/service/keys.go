@@ -165,7 +165,7 @@ func validKey(tenant string, kind access.KeyKind, name string) error {
 
 // newKey draws a key's id and secret.
 func newKey() (string, access.APIKey) {
-	var id [8]byte // 12.8 characters of base32
+	var id [8]byte          // 12.8 characters of base32
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the program instead
 	idText := strings.ToLower(base32.StdEncoding.EncodeToString(id[:]))[:keyIDLen]
 	secretText := secret()
