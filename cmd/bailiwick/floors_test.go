@@ -73,6 +73,7 @@ var owners = map[string][]string{
 	"github.com/KimMachineGun":           {"cmd/bailiwick"},
 	"github.com/spf13/cobra":             {"cmd/bailiwick"},
 	"golang.org/x/text":                  {"internal/access"},
+	"github.com/pquerna/otp":             {"internal/service"},
 }
 
 type goPackage struct {

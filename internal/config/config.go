@@ -37,6 +37,8 @@ type Server struct {
 	Listen            string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of the HTTP listener, host:port. Port 0 takes a free one; an empty host means every interface."`
 	MetricsListen     string        `yaml:"metrics_listen" doc:"Address of a second listener for /metrics, /livez and /readyz. Empty: they share the first one."`
 	PublicURL         string        `yaml:"public_url" doc:"Absolute URL under which clients reach the service. It is what discovery documents name; the Host header of a request is never believed. Empty: the address listened on."`
+	Secret            string        `yaml:"secret" secret:"true" doc:"Encrypts what nobody may read who sees the database only, such as second factors. The same on all servers over one database, at least 32 characters: openssl rand -hex 32. Empty: beside the file of sqlite one is made and kept, with .secret behind its name; with mysql nobody can use a second factor."`
+	SecretFile        string        `yaml:"secret_file" fills:"server.secret" doc:"File that holds the secret."`
 	TrustedProxies    []string      `yaml:"trusted_proxies" doc:"Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For is believed. Empty: nobody's."`
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout" default:"5s" range:"1ms..1h" doc:"Time a client has to send the head of a request."`
 	ReadTimeout       time.Duration `yaml:"read_timeout" default:"10s" range:"1ms..1h" doc:"Time a client has to send a whole request."`
@@ -167,6 +169,7 @@ func (s Server) validate(wrong *Mistakes) {
 	if u, err := url.Parse(s.PublicURL); s.PublicURL != "" && (err != nil || !isPublic(u)) {
 		wrong.add("server.public_url", "must be an absolute http or https URL without query, such as https://access.example.com")
 	}
+	validSecret("server.secret", s.Secret, wrong)
 	for _, proxy := range s.TrustedProxies {
 		if !isAddressOrNetwork(proxy) {
 			wrong.add("server.trusted_proxies", "%q is neither an IP address nor a network such as 10.0.0.0/8", proxy)
@@ -204,8 +207,14 @@ func (s Store) validate(wrong *Mistakes) {
 	}
 }
 
-// minSecret is what package cache asks of a secret, in bytes.
+// minSecret is what packages cache and service ask of a secret, in bytes.
 const minSecret = 32
+
+func validSecret(key, secret string, wrong *Mistakes) {
+	if secret != "" && len(secret) < minSecret {
+		wrong.add(key, "has %d characters and needs at least %d; make one with openssl rand -hex 32", len(secret), minSecret)
+	}
+}
 
 func (r Redis) validate(wrong *Mistakes) {
 	for _, address := range r.Addresses {
@@ -213,9 +222,7 @@ func (r Redis) validate(wrong *Mistakes) {
 			wrong.add("cache.redis.addresses", "%q is not host:port, such as redis:6379", address)
 		}
 	}
-	if r.Secret != "" && len(r.Secret) < minSecret {
-		wrong.add("cache.redis.secret", "has %d characters and needs at least %d; make one with openssl rand -hex 32", len(r.Secret), minSecret)
-	}
+	validSecret("cache.redis.secret", r.Secret, wrong)
 	if r.Master != "" && r.Cluster {
 		wrong.add("cache.redis.master", "and cache.redis.cluster are both given; Sentinels watch over single servers")
 	}

@@ -172,7 +172,7 @@ func TestLoad_everyKeyFromEveryPlace(t *testing.T) {
 	values := map[string]string{ // another value than the default
 		"server.listen": "127.0.0.1:1", "server.metrics_listen": "127.0.0.1:2", "server.public_url": "https://example.com",
 		"server.trusted_proxies": "10.0.0.1,10.1.0.0/16", "store.driver": "mysql", "store.dsn": "u:p@tcp(h:1)/d",
-		"server.memory_limit": "off", "server.places.wait": "20ms",
+		"server.secret": strings.Repeat("y", 32), "server.memory_limit": "off", "server.places.wait": "20ms",
 		"directory.restore_window": "2h", "log.level": "error", "log.format": "text", "shadow.fraction": "0.00001",
 		"cache.redis.mode": "always", "cache.redis.addresses": "h:1,h:2", "cache.redis.cluster": "true", "cache.redis.tls": "true",
 		"cache.redis.secret": strings.Repeat("x", 32), "cache.redis.timeout": "20ms", "cache.redis.ttl": "2s",

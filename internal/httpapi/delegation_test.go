@@ -12,7 +12,9 @@ import (
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
 	"github.com/bailiwick/bailiwick/internal/service"
+	"github.com/bailiwick/bailiwick/internal/store"
 )
 
 // person is a caller who has signed in to a tenant.
@@ -351,9 +353,19 @@ func TestSuperuser_last(t *testing.T) {
 	})
 }
 
+// onBoth runs a story over a database of either kind.
+func onBoth(t *testing.T, story func(*testing.T, store.Options)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { story(t, sqliteFile(t)) })
+	t.Run("mysql", func(t *testing.T) { story(t, store.Options{Driver: store.MySQL, DSN: accesstest.MySQL(t)}) })
+}
+
 // U8: two superusers at once cannot remove each other.
-func TestSuperuser_race(t *testing.T) {
-	h := staffHouse(t)
+func TestSuperuser_race(t *testing.T) { onBoth(t, superuserRace) }
+
+func superuserRace(t *testing.T, o store.Options) {
+	t.Helper()
+	h := staffed(t, newHouseOn(t, o))
 	for range 10 {
 		h.must(addMember(rootCaller, "calls", "administrators", service.NewMember{ID: "one"})(h.options.Directory))
 		h.must(addMember(rootCaller, "calls", "administrators", service.NewMember{ID: "root"})(h.options.Directory))

@@ -37,6 +37,7 @@ type house struct {
 	tenants   *service.Tenants
 	options   httpapi.Options
 	server    *httpapi.Server
+	storage   store.Options
 	log       *lockedBuffer
 	now       func() time.Time
 	key       map[access.KeyKind]string // keys of tenant default
@@ -72,8 +73,26 @@ func newHouse(t testing.TB, change ...func(*httpapi.Options)) *house {
 // newHouseOn is newHouse over a database of one's own.
 func newHouseOn(t testing.TB, o store.Options, change ...func(*httpapi.Options)) *house {
 	t.Helper()
+	h := openHouse(t, o, change...)
+	h.begin(authzenPolicy)
+	return h
+}
+
+// begin gives tenant default a policy and keys.
+func (h *house) begin(policy fs.FS) {
+	h.t.Helper()
+	h.load(access.DefaultTenant, policy)
+	for _, kind := range []access.KeyKind{access.KeyDecide, access.KeyRead, access.KeyAdmin} {
+		h.key[kind] = h.newKey(access.DefaultTenant, kind)
+	}
+	h.root = h.newKey(access.AllTenants, access.KeyAdmin)
+}
+
+// openHouse is a house over a database as it is.
+func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) *house {
+	t.Helper()
 	ctx := context.Background()
-	h := &house{t: t, log: &lockedBuffer{}, key: map[access.KeyKind]string{}, now: time.Now}
+	h := &house{t: t, storage: o, log: &lockedBuffer{}, key: map[access.KeyKind]string{}, now: time.Now}
 	var err error
 	h.store, err = store.Open(ctx, o)
 	h.must(err)
@@ -102,11 +121,6 @@ func newHouseOn(t testing.TB, o store.Options, change ...func(*httpapi.Options))
 	h.server, err = httpapi.NewServer(h.options)
 	h.must(err)
 	h.must(h.follower.Poll(ctx))
-	h.load(access.DefaultTenant, authzenPolicy)
-	for _, kind := range []access.KeyKind{access.KeyDecide, access.KeyRead, access.KeyAdmin} {
-		h.key[kind] = h.newKey(access.DefaultTenant, kind)
-	}
-	h.root = h.newKey(access.AllTenants, access.KeyAdmin)
 	return h
 }
 

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"runtime"
+	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -38,4 +39,23 @@ func AwaitLooks(f *Follower, many int64) {
 	for f.waiting.Load() < many {
 		runtime.Gosched()
 	}
+}
+
+// HalfMinute finds the half minute of a code, and CodeOf gives the code of one.
+func HalfMinute(secret []byte, code string, now time.Time) (int64, bool, error) {
+	return halfMinute(secret, code, now)
+}
+
+// CodeOf gives the code of a half minute.
+func CodeOf(secret []byte, step int64) (string, error) { return codeOf(secret, step) }
+
+// NewRecovery draws recovery codes.
+func NewRecovery() ([]string, [][32]byte) { return newRecovery() }
+
+// RecoveryHash hashes one of them.
+func RecoveryHash(text string) [32]byte { return recoveryHash(text) }
+
+// EnrolmentOf shows what goes into an app.
+func EnrolmentOf(secret []byte, issuer, account string) (Enrolment, error) {
+	return enrolment(secret, issuer, account)
 }
