@@ -20,6 +20,7 @@ func (p *Policy) Check() Problems {
 	c.groups()
 	c.applications()
 	c.users()
+	c.guarantees()
 	if p.Model == "" {
 		c.plainRules()
 		rules, _ := p.lines()

@@ -38,6 +38,7 @@ type Policy struct {
 	Groups      []Group
 	Users       []User // accounts delivered with the policy; others are left alone
 	Rules       []Rule // plain Casbin lines, in their order
+	Guarantees  []Guarantee
 	Origin      Origin
 }
 
@@ -61,6 +62,7 @@ type Facts struct {
 	Users      []UserFacts
 	Rules      []Rule // in policy order
 	Conditions []Condition
+	Guarantees []Guarantee // no decision reads them
 }
 
 // UserFacts is what decisions need to know of a user besides the rules.
@@ -81,7 +83,7 @@ func (f *Facts) Ours() bool { return f.Model == "" }
 func (p *Policy) Facts() Facts {
 	f := Facts{
 		Tenant: p.Tenant, Combining: p.combining(), Root: p.root(), Model: p.Model, Functions: p.Functions,
-		Catalogue: p.catalogue(), Scopes: p.Scopes, Licences: p.Licences,
+		Catalogue: p.catalogue(), Scopes: p.Scopes, Licences: p.Licences, Guarantees: p.Guarantees,
 		Groups: map[string]GroupKind{},
 	}
 	for _, g := range p.Groups {

@@ -274,6 +274,19 @@ users:
     external_id: crm-7
     menu: [Root.A]
   - {id: bob, menu: []}
+-- guarantees.yaml --
+apiVersion: bailiwick/v1
+kind: Guarantees
+guarantees:
+  - name: few
+    description: Few
+    rule: at_most
+    who: [users, "group:guests"]
+    except: [superusers]
+    rights: [{section: Root.A, rights: [show, send]}]
+    scope: "store:a"
+    holders: 2
+  - {name: small, rule: only_if, rights: [{section: Root.A, rights: 2}], condition: " 1 < 2 "}
 `))
 	golden(t, "everykey.json", dump(t, b.Policy))
 }

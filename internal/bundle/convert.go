@@ -66,6 +66,29 @@ func topIfEmpty(parent string) access.Scope {
 	return access.Scope(parent)
 }
 
+func (f *guaranteesFile) into(p *access.Policy) {
+	for _, e := range f.Guarantees {
+		if e.Name != "" {
+			p.Guarantees = append(p.Guarantees, e.guarantee())
+		}
+	}
+}
+
+func (e *guaranteeEntry) guarantee() access.Guarantee {
+	g := access.Guarantee{
+		Name: e.Name, Description: e.Description, Rule: access.GuaranteeRule(e.Rule), Who: known(e.Who), Except: known(e.Except),
+		Scope: access.Scope(e.Scope), Most: e.Holders, Condition: strings.TrimSpace(e.Condition), Origin: e.Origin,
+	}
+	for _, r := range e.Rights {
+		if r.Section != "" {
+			g.Rights = append(g.Rights, access.GuardedRight{
+				Section: access.Section(r.Section), Rights: r.Rights.sum, Actions: r.Rights.actions, Origin: r.Origin,
+			})
+		}
+	}
+	return g
+}
+
 func (f *applicationFile) into(p *access.Policy) {
 	app := access.Application{
 		Code: f.Code, Name: f.Name, Names: f.Names, Description: f.Description, Version: f.Version,

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -411,7 +410,7 @@ func (d *decoder) kind(root *yaml.Node, want kind) bool {
 		problem := d.add(n, "kind-wrong", "kind: %q does not belong here; this must be %s", n.Value, want.name)
 		for dir, k := range kinds {
 			if k.name == n.Value {
-				problem.Hint = "files of this kind belong in " + cmp.Or(dir, bundleName)
+				problem.Hint = "files of this kind belong in " + dir
 			}
 		}
 		return false

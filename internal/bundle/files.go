@@ -23,8 +23,9 @@ const (
 
 // The files at the top of a bundle that have names of their own.
 const (
-	bundleName = "bundle.yaml"
-	modelName  = "model.conf"
+	bundleName     = "bundle.yaml"
+	guaranteesName = "guarantees.yaml"
+	modelName      = "model.conf"
 )
 
 // kind is one kind of YAML file.
@@ -36,9 +37,12 @@ type kind struct {
 // part is a file that adds something to the policy.
 type part interface{ into(p *access.Policy) }
 
-// kinds by the folder that holds them; "" is the top, for bundle.yaml.
+// kinds by the folder that holds them, or by their own names where they stand at
+// the top of a bundle.
 var kinds = map[string]kind{
-	"":          {"Bundle", func() any { return &bundleFile{} }},
+	bundleName:     {"Bundle", func() any { return &bundleFile{} }},
+	guaranteesName: {"Guarantees", func() any { return &guaranteesFile{} }},
+
 	"catalogue": {"Application", func() any { return &applicationFile{} }},
 	"roles":     {"Role", func() any { return &roleFile{} }},
 	"groups":    {"Group", func() any { return &groupFile{} }},
@@ -49,7 +53,7 @@ var kinds = map[string]kind{
 func folders() []string {
 	var names []string
 	for name := range kinds {
-		if name != "" {
+		if path.Ext(name) == "" {
 			names = append(names, name)
 		}
 	}
@@ -106,14 +110,14 @@ func (r *reader) top(name string) error {
 		return r.folder(name)
 	}
 	switch {
-	case name == bundleName:
-		r.yaml(name, kinds[""])
+	case name == bundleName || name == guaranteesName:
+		r.yaml(name, kinds[name])
 	case name == modelName:
 		r.model(name)
 	case path.Ext(name) == ".csv":
 		r.csv(name)
 	default:
-		r.unknownFile(name, append(folders(), bundleName, modelName))
+		r.unknownFile(name, append(folders(), bundleName, guaranteesName, modelName))
 	}
 	return nil
 }

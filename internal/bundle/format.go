@@ -34,8 +34,11 @@ func Format(name string, src []byte) ([]byte, error) {
 	if path.Ext(name) == ".csv" || name == modelName {
 		return trimmed(src), nil
 	}
-	k, ok := kinds[strings.TrimSuffix(path.Dir(name), ".")]
-	if !ok || path.Ext(name) != ".yaml" || path.Dir(name) == "." && name != bundleName {
+	k, ok := kinds[path.Dir(name)]
+	if path.Dir(name) == "." {
+		k, ok = kinds[name]
+	}
+	if !ok || path.Ext(name) != ".yaml" {
 		return nil, access.Invalid("name", "%q is not a file of a bundle", name)
 	}
 	f, problems := decodeFile(name, src, k)

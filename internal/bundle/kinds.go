@@ -35,6 +35,31 @@ type bundleFile struct {
 	Scopes      []scopeEntry    `yaml:"scopes" doc:"Entities that rights can be limited to."`
 }
 
+type guaranteesFile struct {
+	header
+	place
+	Guarantees []guaranteeEntry `yaml:"guarantees" jsonschema:"required" doc:"What must be true of every revision."`
+}
+
+type guaranteeEntry struct {
+	place
+	Name        string         `yaml:"name" jsonschema:"required" doc:"Code of the guarantee; it stands in refusals."`
+	Description string         `yaml:"description" doc:"Why it is demanded, for people."`
+	Rule        string         `yaml:"rule" jsonschema:"required,enum=never,enum=always,enum=separate,enum=at_most,enum=only_if" doc:"never (nobody holds any of the rights), always (all hold all of them), separate (nobody holds something of two of them), at_most (no more users than so many), only_if (never without this condition)."`
+	Who         []string       `yaml:"who" doc:"Whom it is about: everybody (when left out), users, applications, anonymous, superusers, group:code, role:code, user:id or app:code."`
+	Except      []string       `yaml:"except" doc:"Whom of them it is not about, in the same words."`
+	Rights      []guardedEntry `yaml:"rights" jsonschema:"required" doc:"The rights it is about."`
+	Scope       string         `yaml:"scope" doc:"Scope in which and below which it must be true; everywhere (*) when left out."`
+	Holders     int            `yaml:"holders" doc:"For at_most: how many users."`
+	Condition   string         `yaml:"condition" doc:"For only_if: the CEL expression under which the rights may be held."`
+}
+
+type guardedEntry struct {
+	place
+	Section string `yaml:"section" jsonschema:"required" doc:"Section of the catalogue."`
+	Rights  rights `yaml:"rights" jsonschema:"required" doc:"Names of actions, or a sum of rights."`
+}
+
 type functionsEntry struct {
 	place
 	Roles      map[string]matching `yaml:"roles" doc:"By role definition (g, g2 and so on), the function that compares its names, which are patterns then: keyMatch, keyMatch2, keyMatch3, keyMatch4, keyMatch5, regexMatch or globMatch."`

@@ -11,7 +11,8 @@ var mistakes = []struct{ name, files, want string }{
 	// What files there are.
 	{"no bundle.yaml", "", "bundle.yaml: there is no bundle.yaml here [bundle-missing]"},
 	{"unknown file at the top", "-- bundel.yaml --\n", `bundel.yaml: a bundle has no such file (did you mean "bundle.yaml"?) [file-unknown]`},
-	{"unknown file far from any", "-- guarantees.txt --\n", `guarantees.txt: a bundle has no such file (names beginning with _ or . are left alone) [file-unknown]`},
+	{"unknown file far from any", "-- promises.txt --\n", `promises.txt: a bundle has no such file (names beginning with _ or . are left alone) [file-unknown]`},
+	{"guarantees misspelt", "-- guarantee.yaml --\n", `guarantee.yaml: a bundle has no such file (did you mean "guarantees.yaml"?) [file-unknown]`},
 	{"unknown folder", "-- role/x.yaml --\n", `role: a bundle has no such file (did you mean "roles"?) [file-unknown]`},
 	{"folder in a folder", "-- roles/sub/x.yaml --\n", `roles/sub: a bundle has no such file (names beginning with _ or . are left alone) [file-unknown]`},
 	{"yml", "-- roles/a.yml --\n", `roles/a.yml: a bundle has no such file (did you mean "a.yaml"?) [file-unknown]`},

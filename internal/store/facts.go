@@ -172,7 +172,8 @@ func (l *loader) settings() error {
 		Tenant: l.tenant.Code, Epoch: l.tenant.Epoch, Revision: l.tenant.Revision, Policy: l.tenant.PolicyRevision,
 		Fetched:   d.Model == "" && l.tenant.Users > l.resident,
 		Combining: access.Combining(d.Combining), Root: access.Section(d.Root), Model: d.Model, Functions: d.Functions.functions(),
-		Licences: convert(d.Licences, licenceDocument.licence), Groups: map[string]access.GroupKind{},
+		Licences:   convert(d.Licences, licenceDocument.licence),
+		Guarantees: convert(d.Guarantees, guaranteeDocument.guarantee), Groups: map[string]access.GroupKind{},
 	}
 	l.ours, l.sections[d.Root] = l.facts.Ours(), true
 	if c := l.facts.Combining; c != access.DenyOverrides && c != access.AllowOverrides {

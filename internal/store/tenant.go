@@ -45,15 +45,16 @@ type licenceDocument struct {
 }
 
 type settingsDocument struct {
-	Description string             `json:"description,omitempty"`
-	Combining   string             `json:"combining"`
-	Root        string             `json:"root"`
-	Model       string             `json:"model,omitempty"`
-	Functions   *functionsDocument `json:"functions,omitempty"`
-	Anonymous   string             `json:"anonymous,omitempty"`
-	NeedBase    bool               `json:"groups_need_base,omitempty"`
-	Licences    []licenceDocument  `json:"licences,omitempty"`
-	Origin      place              `json:"origin,omitzero"`
+	Description string              `json:"description,omitempty"`
+	Combining   string              `json:"combining"`
+	Root        string              `json:"root"`
+	Model       string              `json:"model,omitempty"`
+	Functions   *functionsDocument  `json:"functions,omitempty"`
+	Anonymous   string              `json:"anonymous,omitempty"`
+	NeedBase    bool                `json:"groups_need_base,omitempty"`
+	Licences    []licenceDocument   `json:"licences,omitempty"`
+	Guarantees  []guaranteeDocument `json:"guarantees,omitempty"`
+	Origin      place               `json:"origin,omitzero"`
 }
 
 func scopeOf(s access.ScopeNode) scopeDocument {
@@ -77,7 +78,8 @@ func (d licenceDocument) licence() access.Licence {
 func settingsOf(p *access.Policy, f *access.Facts) settingsDocument {
 	return settingsDocument{
 		Description: p.Description, Combining: string(f.Combining), Root: string(f.Root), Model: p.Model, Functions: functionsOf(p.Functions),
-		Anonymous: p.Anonymous, NeedBase: p.NeedBase, Licences: convert(p.Licences, licenceOf), Origin: place(p.Origin),
+		Anonymous: p.Anonymous, NeedBase: p.NeedBase, Licences: convert(p.Licences, licenceOf),
+		Guarantees: convert(p.Guarantees, guaranteeOf), Origin: place(p.Origin),
 	}
 }
 
