@@ -11,6 +11,7 @@ type Change struct {
 	Author string   // the caller's name
 	Source string   // the door it came through: "http", "cli", "start", "expiry"
 	Reason string   // in the author's words; may be empty
+	DryRun bool     // judged as if it were made, and then not made; the directory knows it
 }
 
 // RevisionEntry is one line of a tenant's history.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -45,6 +46,9 @@ func NewDirectory(s DirectoryStore, d Decider, a *Authority, state *Follower, o 
 	return &Directory{store: s, decider: d, authority: a, state: state, opts: o}
 }
 
+// errRehearsed rolls back a change that could be made and shall not be.
+var errRehearsed = errors.New("only rehearsed")
+
 // change makes one revision of an edit, for a caller who may do what is needed.
 // Whether he may is looked at before, and on the resulting state while the
 // tenant is locked. What was changed decides before change returns.
@@ -60,7 +64,15 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 	delta, err := d.store.Edit(ctx, tenant, c, func(draft access.Draft) error {
 		w = &watched{Draft: draft}
 		return edit(w)
-	}, func(delta access.Delta) error { return d.judge(ctx, caller, need, w, delta) })
+	}, func(delta access.Delta) error {
+		if err := d.judge(ctx, caller, need, w, delta); err != nil || !c.DryRun {
+			return err
+		}
+		return errRehearsed
+	})
+	if errors.Is(err, errRehearsed) {
+		return w.Revision(), nil
+	}
 	if err != nil {
 		return 0, d.authority.noted(caller, tenant, need, err)
 	}

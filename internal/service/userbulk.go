@@ -79,32 +79,38 @@ func (d *Directory) ChangeUsers(ctx context.Context, caller access.Caller, tenan
 	return after, revision, err
 }
 
-// needOf gives what a bulk change needs. Its caller must be allowed each kind of
-// operation in it, and in the same scopes: the result is judged as a whole.
+// needOf gives what a bulk change needs.
 func (d *Directory) needOf(ctx context.Context, caller access.Caller, tenant string, ops []UserOperation) (Need, error) {
-	var need Need
-	var first Reach
-	asked := map[access.Action]bool{}
+	var actions []access.Action
 	for i := range ops {
 		op, known := userOperations[ops[i].Op]
 		if !known {
-			return need, access.Invalid(fmt.Sprintf("operations[%d].op", i), "%q is none of %v", ops[i].Op, UserOperations())
+			return Need{}, access.Invalid(fmt.Sprintf("operations[%d].op", i), "%q is none of %v", ops[i].Op, UserOperations())
 		}
-		if asked[op.action] {
-			continue
+		if !slices.Contains(actions, op.action) {
+			actions = append(actions, op.action)
 		}
-		asked[op.action] = true
-		next := Need{Part: "Users", Action: op.action}
+	}
+	need, _, err := d.needAll(ctx, caller, tenant, actions)
+	return need, err
+}
+
+// needAll is for changes that do several things to users: their caller must be
+// allowed each of them, and in the same scopes, since the result is judged as a
+// whole.
+func (d *Directory) needAll(ctx context.Context, caller access.Caller, tenant string, actions []access.Action) (need Need, first Reach, err error) {
+	for i, action := range actions {
+		next := Need{Part: "Users", Action: action}
 		in, err := d.authority.Allow(ctx, caller, tenant, next)
 		if err != nil {
-			return need, err
+			return need, in, err
 		}
-		if need.Part != "" && (in.Everywhere != first.Everywhere || !reflect.DeepEqual(in.Scopes, first.Scopes)) {
-			return need, access.Forbidden("%s may do these operations in different scopes; send each kind by itself", caller.Name)
+		if i > 0 && (in.Everywhere != first.Everywhere || !reflect.DeepEqual(in.Scopes, first.Scopes)) {
+			return need, in, access.Forbidden("%s may do these operations in different scopes; send each kind by itself", caller.Name)
 		}
 		need, first = next, in
 	}
-	return need, nil
+	return need, first, nil
 }
 
 func (o *UserOperation) do(caller access.Caller, t access.Draft) (access.User, error) {

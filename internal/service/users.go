@@ -62,6 +62,15 @@ func (d *Directory) CreateUser(ctx context.Context, caller access.Caller, tenant
 }
 
 func (n NewUser) create(t access.Draft) (access.User, error) {
+	u, err := n.begin(t)
+	if err != nil {
+		return u, err
+	}
+	return u, put(t, &u)
+}
+
+// begin gives the account as it shall be, without having looked through it.
+func (n NewUser) begin(t access.Draft) (access.User, error) {
 	u := access.User{
 		ID: n.ID, Email: n.Email, Name: n.Name, ExternalID: n.ExternalID, Status: n.Status, Groups: n.Groups, Roles: n.Roles, Grants: n.Grants,
 		Licences: n.Licences, ApplicationsOff: n.ApplicationsOff, Attributes: n.Attributes, Menu: n.Menu, CreatedAt: t.Now(),
@@ -87,7 +96,7 @@ func (n NewUser) create(t access.Draft) (access.User, error) {
 	if len(u.Groups) == 0 {
 		u.Groups = newcomers(t.Policy())
 	}
-	return u, put(t, &u)
+	return u, nil
 }
 
 // newcomers gives the group of accounts that are made without one: the one of
@@ -147,13 +156,21 @@ func validUser(t access.Draft, u *access.User) error {
 	if u.Status == access.UserDeleted {
 		return nil
 	}
-	if err := validWords(u); err != nil {
-		return err
-	}
-	if err := free(t, u); err != nil {
+	if err := validByItself(t, u); err != nil {
 		return err
 	}
 	return checkedUser(t.Policy(), *u)
+}
+
+// validByItself is validUser but for the names of groups, roles and the like.
+func validByItself(t access.Draft, u *access.User) error {
+	if err := entities(t.Policy(), u.Grants); err != nil {
+		return err
+	}
+	if err := validWords(u); err != nil {
+		return err
+	}
+	return free(t, u)
 }
 
 func validWords(u *access.User) error {
