@@ -1,6 +1,9 @@
 package api
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Problem is an error answer: a problem document of RFC 9457.
 type Problem struct { //nolint:errname // the name that RFC 9457 gives it
@@ -22,6 +25,8 @@ type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 
 // Detail is one thing that is wrong.
 type Detail struct {
+	// The line of an imported table.
+	Line int `json:"line,omitzero"`
 	// The member it is about, as it was written.
 	Field  string `json:"field,omitempty"`
 	Reason string `json:"reason"`
@@ -42,9 +47,12 @@ func (p *Problem) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// String gives one line: place, field, reason, hint and code.
+// String gives one line: line, place, field, reason, hint and code.
 func (d Detail) String() string {
 	var b strings.Builder
+	if d.Line > 0 {
+		b.WriteString("line " + strconv.Itoa(d.Line) + ": ")
+	}
 	for _, before := range []string{d.Origin, d.Field} {
 		if before != "" {
 			b.WriteString(before + ": ")

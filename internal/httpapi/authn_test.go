@@ -23,6 +23,14 @@ type entry struct {
 	any    bool           // not about one tenant, so a key of another one may
 	path   string         // where the path of the route has further parameters
 	status int            // 200 when 0
+	media  string         // of the body; JSON when empty
+}
+
+func (e entry) headers() []string {
+	if e.media == "" {
+		return nil
+	}
+	return []string{"Content-Type", e.media}
 }
 
 const question = `{"subject":"user:alice","section":"record","action":"read"}`
@@ -122,7 +130,7 @@ func TestAuthority_matrix(t *testing.T) {
 			case rank[c.kind] < rank[e.need], c.foreign && e.need != "" && !e.any, e.all && !c.all:
 				want = 403
 			}
-			w := h.send(r.Method, path, c.key, text)
+			w := h.send(r.Method, path, c.key, text, e.headers()...)
 			if w.Code != want {
 				t.Errorf("%s %s by %s: got %d, want %d: %s", r.Method, r.Path, name, w.Code, want, w.Body)
 			}

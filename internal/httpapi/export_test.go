@@ -15,6 +15,7 @@ type Route struct {
 	Status                                        int
 	Change                                        bool
 	Query                                         []Param
+	Makes, Takes                                  []string
 }
 
 // Param shows a declared parameter of a query. Type is that of JSON Schema.
@@ -51,7 +52,7 @@ func Routes() []Route {
 	for _, r := range allRoutes() {
 		all = append(all, Route{
 			Method: r.method, Path: r.path, Need: string(r.need), Tag: r.tag, Summary: r.summary, Text: r.text, Media: r.media,
-			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change, Query: paramsOf(r),
+			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change, Query: paramsOf(r), Makes: r.makes, Takes: r.takes,
 		})
 	}
 	return all

@@ -136,6 +136,7 @@ type call struct {
 	work   work
 	inside bool  // has taken a place for its work
 	traced bool  // its context holds a span of ours
+	cut    bool  // the answer ended before it was whole
 	err    error // what was answered with a problem
 }
 
@@ -173,6 +174,9 @@ func (a *door) serve(r *route) gin.HandlerFunc {
 			c.log()
 			if c.traced {
 				c.endSpan(g.Writer.Status())
+			}
+			if c.cut {
+				panic(http.ErrAbortHandler) // net/http breaks the connection off
 			}
 		}()
 		if err := c.handle(); err != nil {

@@ -140,6 +140,9 @@ func operationOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 	if r.Body != nil {
 		op["requestBody"] = object{"required": true, "content": contentOf("application/json", refTo(t, reflector, schemas, r.Body))}
 	}
+	if len(r.Takes) > 0 {
+		op["requestBody"] = object{"required": true, "content": binaryOf(r.Takes)}
+	}
 	if parameters := parametersOf(r); len(parameters) > 0 {
 		op["parameters"] = parameters
 	}
@@ -196,6 +199,8 @@ func responsesOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 		good["content"] = contentOf(media, object{"oneOf": []any{refTo(t, reflector, schemas, r.Answer), refTo(t, reflector, schemas, r.Also)}})
 	case r.Answer != nil:
 		good["content"] = contentOf(media, refTo(t, reflector, schemas, r.Answer))
+	case len(r.Makes) > 0:
+		good["content"] = binaryOf(r.Makes)
 	case r.Media != "":
 		good["content"] = contentOf(media, object{})
 	}
@@ -207,6 +212,15 @@ func responsesOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 }
 
 func contentOf(media string, schema object) object { return object{media: object{"schema": schema}} }
+
+// binaryOf describes contents that are files.
+func binaryOf(media []string) object {
+	all := object{}
+	for _, m := range media {
+		all[m] = object{"schema": object{}}
+	}
+	return all
+}
 
 // refTo adds the schema of a type and of everything in it, and refers to it.
 func refTo(t *testing.T, reflector *jsonschema.Reflector, schemas object, v any) object {

@@ -22,6 +22,7 @@ var (
 	errMethod      = errors.New("no such method")
 	errPolicy      = errors.New("policy invalid")
 	errTests       = errors.New("tests failed")
+	errImport      = errors.New("import invalid")
 )
 
 // kind is one way a request can fail: a line of the one table from kinds of
@@ -36,10 +37,11 @@ type kind struct {
 // kinds are looked through in order; an error that is none of them is ours.
 var kinds = []kind{
 	{errJSON, http.StatusBadRequest, "json_invalid", "The body is not strict JSON"},
-	{errContentType, http.StatusUnsupportedMediaType, "content_type", "The body must be application/json"},
+	{errContentType, http.StatusUnsupportedMediaType, "content_type", "The body is of another type than is wanted here"},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "The body is too large"},
 	{errPolicy, http.StatusUnprocessableEntity, "policy_invalid", "The policy holds mistakes"},
 	{errTests, http.StatusUnprocessableEntity, "tests_failed", "The policy does not keep its own decision tests"},
+	{errImport, http.StatusUnprocessableEntity, "import_invalid", "The table holds mistakes, and nothing was imported"},
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "The request breaks a rule"},
 	{service.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "The API key is missing or not valid"},
 	{access.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do that here"},
@@ -77,7 +79,14 @@ func kindOf(err error) kind {
 func problemOf(err error) api.Problem {
 	var mistakes access.Problems
 	var tests *service.TestsFailed
+	var table service.ImportMistakes
 	switch {
+	case errors.As(err, &table):
+		p := newProblem(kindOf(errImport), table.Error())
+		for _, m := range table {
+			p.Details = append(p.Details, api.Detail{Line: m.Line, Field: m.Field, Reason: m.Reason})
+		}
+		return p
 	case errors.As(err, &tests):
 		return testsProblem(tests)
 	case errors.As(err, &mistakes):
@@ -145,7 +154,8 @@ func DetailsOf(ps access.Problems) []api.Detail {
 func (c *call) refuse(err error) {
 	c.err = err
 	if c.g.Writer.Written() {
-		return // too late to say anything else
+		c.cut = true // too late to say anything else; half an answer must not look whole
+		return
 	}
 	p := problemOf(err)
 	p.RequestID = c.id

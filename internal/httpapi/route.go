@@ -34,9 +34,10 @@ type route struct {
 	tag, summary, text string
 	body               any
 	answer             any
-	media              string // of the answer; application/json when empty
-	status             int    // 200 when 0
-	also               any    // another answer of the same status
+	media              string   // of the answer; application/json when empty
+	makes, takes       []string // media of an answer and a body that are no JSON
+	status             int      // 200 when 0
+	also               any      // another answer of the same status
 }
 
 // searchText is what holds for all searches.
@@ -44,7 +45,7 @@ const searchText = "A search that cannot be finished in time is 503, never a par
 
 // routes is the API: each noun of the directory has its part in its own file.
 // Paths that only exist below /t/{tenant} do not exist.
-var routes = slices.Concat(firstRoutes, groupRoutes, roleRoutes, userRoutes,
+var routes = slices.Concat(firstRoutes, groupRoutes, roleRoutes, userRoutes, transferRoutes,
 	catalogueRoutes, scopeRoutes, licenceRoutes, navigationRoutes)
 
 // firstRoutes is everything but the directory.

@@ -12,14 +12,26 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
+var listUsers = Need{Part: "Users", Action: "show"}
+
+// MayListUsers refuses whoever may see no accounts at all.
+func (d *Directory) MayListUsers(ctx context.Context, caller access.Caller, tenant string) error {
+	_, err := d.authority.Allow(ctx, caller, tenant, listUsers)
+	return err
+}
+
 // EachUser visits the accounts of a list that the caller may see, page by page,
 // and tells how many they were. A change that comes in between shows in the
 // pages behind it.
 func (d *Directory) EachUser(ctx context.Context, caller access.Caller, tenant string, q access.UserSearch, take func([]access.User) error) (n int, err error) {
-	in, err := d.authority.Allow(ctx, caller, tenant, Need{Part: "Users", Action: "show"})
+	in, err := d.authority.Allow(ctx, caller, tenant, listUsers)
 	if err != nil {
 		return 0, err
 	}
+	return d.eachUser(ctx, tenant, in, q, take)
+}
+
+func (d *Directory) eachUser(ctx context.Context, tenant string, in Reach, q access.UserSearch, take func([]access.User) error) (n int, err error) {
 	q.Most = MaxPage
 	for {
 		found, last, err := d.usersWithin(ctx, tenant, in, q)
@@ -85,6 +97,7 @@ type ImportedRow struct {
 	Line    int
 	User    access.User
 	Created bool
+	Random  bool     // his id was made up
 	Fields  []string // that differ
 }
 
@@ -181,8 +194,8 @@ func (i *importing) all() (Imported, error) {
 		}
 		i.wrong(row.Line, told.Field, told.Message)
 	}
-	i.namesExist()
-	return i.done, i.Wrong.told()
+	full := i.namesExist()
+	return i.done, cmp.Or(i.Wrong.told(), full)
 }
 
 func (i *importing) wrong(line int, field, reason string) {
@@ -323,7 +336,7 @@ func (i *importing) put(row *ImportRow, was, now *access.User, created bool) err
 	} else {
 		i.done.Updated++
 	}
-	i.done.Rows = append(i.done.Rows, ImportedRow{Line: row.Line, User: *now, Created: created, Fields: fields})
+	i.done.Rows = append(i.done.Rows, ImportedRow{Line: row.Line, User: *now, Created: created, Random: created && row.ID == "", Fields: fields})
 	return nil
 }
 
@@ -376,8 +389,9 @@ func sameAttributes(a, b map[string]any) bool {
 // importedFrom marks the place of a row where otherwise files stand.
 const importedFrom = "import/"
 
-// namesExist looks for names that stand for nothing in all rows at once.
-func (i *importing) namesExist() {
+// namesExist looks for names that stand for nothing in all rows at once. Its error
+// is that of a licence with fewer seats than the table alone needs.
+func (i *importing) namesExist() (full error) {
 	q := outline(i.draft.Policy())
 	for _, row := range i.done.Rows {
 		u, at := row.User, func(field string) access.Origin { return access.Origin{File: importedFrom + field, Line: row.Line} }
@@ -396,14 +410,19 @@ func (i *importing) namesExist() {
 	}
 	for _, p := range q.Check().Errors() {
 		field, ours := strings.CutPrefix(p.Origin.File, importedFrom)
+		if !ours && p.Code != "seats-exceeded" {
+			continue // it was there before
+		}
 		if !ours {
-			continue // seats, which are looked at when the whole is written
+			full = &access.Error{Kind: access.ErrExists, Field: "licences", Message: p.Message}
+			continue
 		}
 		if p.Hint != "" {
 			p.Message += " (" + p.Hint + ")"
 		}
 		i.wrong(p.Origin.Line, cmp.Or(field, fieldsOf[p.Code]), p.Message)
 	}
+	return full
 }
 
 // fieldsOf names the columns of what has no place of its own.
