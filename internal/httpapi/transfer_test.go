@@ -2,17 +2,26 @@ package httpapi_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/httpapi"
+	"github.com/bailiwick/bailiwick/internal/service"
 	"github.com/bailiwick/bailiwick/internal/sheet"
 )
 
@@ -272,26 +281,166 @@ func TestExport(t *testing.T) {
 	})
 }
 
-// An export that breaks off does not look whole.
+// dying is a store that gives one page of a list, and then no more.
+type dying struct {
+	service.DirectoryStore
+	pages int
+}
+
+func (d *dying) FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error) {
+	if d.pages++; d.pages > 1 {
+		return access.FoundUsers{}, access.Unavailable("the database is gone")
+	}
+	return d.DirectoryStore.FindUsers(ctx, tenant, q)
+}
+
+// An export that breaks off does not look whole, and the log says so.
 func TestExport_breaksOff(t *testing.T) {
 	s := newShop(t, sqliteFile(t))
 	var table bytes.Buffer
 	table.WriteString("email,name\n")
-	for i := range 3000 {
+	for i := range service.MaxPage + 1 {
 		fmt.Fprintf(&table, "u-%d@example.com,U\n", i)
 	}
 	s.imports("/users:import", table.String())
-	server := httptest.NewServer(s.server.Handler())
+	o := s.options
+	o.Directory = service.NewDirectory(&dying{DirectoryStore: s.store}, s.engine, s.authority, s.follower, service.DirectoryOptions{})
+	door, err := httpapi.NewServer(o)
+	s.must(err)
+	server := httptest.NewServer(door.Handler())
 	defer server.Close()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+shopTenant+"/users:export", nil)
-	s.must(err)
-	request.Header.Set("Authorization", "Bearer "+s.root)
-	response, err := http.DefaultClient.Do(request)
-	s.must(err)
-	defer response.Body.Close()
-	s.must(s.store.Close()) // between two pages, or before the last byte was read
-	var whole bytes.Buffer
-	if _, err := whole.ReadFrom(response.Body); err == nil && strings.Count(whole.String(), "\n") < 3004 {
-		t.Errorf("%d lines look like everything", strings.Count(whole.String(), "\n"))
+	for _, format := range []string{"csv", "xlsx"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+shopTenant+"/users:export?format="+format, nil)
+		s.must(err)
+		request.Header.Set("Authorization", "Bearer "+s.root)
+		response, err := http.DefaultClient.Do(request)
+		s.must(err)
+		_, err = io.Copy(io.Discard, response.Body)
+		s.must(response.Body.Close())
+		// Of an XLSX file so small nothing was sent yet, and there is an answer.
+		if response.StatusCode != http.StatusServiceUnavailable && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: got %d, %v", format, response.StatusCode, err)
+		}
+		if format == "csv" && response.StatusCode != http.StatusOK {
+			t.Errorf("nothing was sent: %d", response.StatusCode)
+		}
 	}
+	if !strings.Contains(s.log.String(), `"whole":false`) {
+		t.Error("the log does not tell of it")
+	}
+}
+
+// Imports cannot elevate: whoever imports keeps to the bounds of whoever does
+// the same by hand, and sees no more (security: delegated administration).
+func TestImport_delegated(t *testing.T) {
+	inShops(t, func(t *testing.T, s shop) {
+		s.do(http.MethodPost, "/groups", `{"code":"clerks","name":"Clerks","kind":"regular","grants":[{"section":"System.Access.Users","rights":["show","insert","update"],"scope":"store:1"},{"section":"System.Orders","rights":["show"],"scope":"store:1"}]}`)
+		s.user(http.MethodPost, "/users", `{"id":"clerk","email":"clerk@example.com","name":"Clerk","groups":[{"group":"clerks"}]}`)
+		s.do(http.MethodPost, "/groups", `{"code":"readers","name":"Readers","kind":"regular","grants":[{"section":"System.Orders","rights":["show"]}]}`)
+		clerk := person("shop", "clerk")
+		table := func(mode service.ImportMode, rows ...service.ImportRow) func(*service.Directory) error {
+			return func(d *service.Directory) error {
+				_, _, err := d.ImportUsers(t.Context(), clerk, "shop", service.UserImport{Mode: mode, Rows: rows}, once)
+				return err
+			}
+		}
+		row := func(id, mail string, groups ...access.Link) service.ImportRow {
+			return service.ImportRow{Line: 2, ID: id, Patch: service.UserPatch{Email: &mail, Name: &mail, Groups: &groups}}
+		}
+		in := func(group string, scope access.Scope) access.Link { return access.Link{To: group, Scope: scope} }
+		fine := row("fine", "fine@example.com", in("readers", "store:1"))
+		root := row("evil", "evil@example.com", in("readers", "store:1"))
+		root.Patch.Roles = &[]access.Link{{To: access.SuperuserRole}}
+		own := row("clerk", "clerk@example.com", in("clerks", ""), in("sales", ""))
+		s.attempts("shop", access.ErrForbidden, map[string]func(*service.Directory) error{
+			"a superuser":             table(service.ImportCreate, fine, root),
+			"rights he does not hold": table(service.ImportCreate, fine, row("evil", "evil@example.com", in("support", "store:1"))),
+			"another store":           table(service.ImportCreate, row("evil", "evil@example.com", in("readers", "store:2"))),
+			"every store":             table(service.ImportCreate, row("evil", "evil@example.com", in("readers", ""))),
+			"himself":                 table(service.ImportUpdate, own),
+		})
+		s.attempts("shop", access.ErrInvalid, map[string]func(*service.Directory) error{
+			"the mail of a superuser": table(service.ImportUpdate, row("root", "mine@example.com", in("readers", "store:1"))),
+			"by his e-mail":           table(service.ImportUpsert, row("", "ROOT@example.com", in("readers", "store:1"))),
+		})
+		dry := once
+		dry.DryRun = true
+		if _, _, err := s.options.Directory.ImportUsers(t.Context(), clerk, "shop", service.UserImport{Mode: service.ImportCreate, Rows: []service.ImportRow{fine, root}}, dry); !errors.Is(err, access.ErrForbidden) {
+			t.Errorf("a dry run tells what could not be: %v", err)
+		}
+		s.must(table(service.ImportCreate, fine)(s.options.Directory))
+		var seen []string
+		n, err := s.options.Directory.EachUser(t.Context(), clerk, "shop", access.UserSearch{}, func(users []access.User) error {
+			for _, u := range users {
+				seen = append(seen, u.ID)
+			}
+			return nil
+		})
+		if slices.Sort(seen); err != nil || n != len(seen) || slices.Contains(seen, "root") || !slices.Contains(seen, "fine") {
+			t.Errorf("%v, %v", seen, err)
+		}
+		reader := access.Caller{Name: "key:reader", Tenant: "shop", May: access.KeyRead}
+		s.attempts("shop", access.ErrForbidden, map[string]func(*service.Directory) error{
+			"with a key that reads": func(d *service.Directory) error {
+				_, _, err := d.ImportUsers(t.Context(), reader, "shop", service.UserImport{Mode: service.ImportUpsert}, once)
+				return err
+			},
+			"rights of others": func(d *service.Directory) error {
+				_, err := d.EachGrant(t.Context(), clerk, "shop", func([]service.HeldGrant) error { return nil })
+				return err
+			},
+		})
+	})
+}
+
+// TestSoakImport measures a table of 10,000 accounts, beside others.
+func TestSoakImport(t *testing.T) {
+	if os.Getenv("BAILIWICK_SOAK") != "1" {
+		t.Skip("set BAILIWICK_SOAK=1")
+	}
+	inShops(t, func(t *testing.T, s shop) {
+		for part := range 3 {
+			var text bytes.Buffer
+			text.WriteString("id,email,name,groups\n")
+			for i := range service.MaxImport {
+				fmt.Fprintf(&text, "u-%d-%d,u-%d-%d@example.com,User %d,\"sales@store:1, support\"\n", part, i, part, i, i)
+			}
+			for _, dry := range []string{"?dry_run=true", ""} {
+				start := time.Now()
+				done := s.imports("/users:import"+dry, text.String())
+				t.Logf("%d created in %s %s", done.Created, time.Since(start), dry)
+			}
+		}
+		for _, format := range []string{"csv", "xlsx"} {
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			file := s.download("/users:export?format=" + format)
+			runtime.ReadMemStats(&after)
+			t.Logf("%s: %d bytes in %s, %d bytes allocated", format, len(file), time.Since(start), after.TotalAlloc-before.TotalAlloc)
+		}
+		file := s.download("/users:export?format=xlsx&q=u-1-")
+		runtime.GC()
+		var peak atomic.Uint64
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(5 * time.Millisecond):
+					var m runtime.MemStats
+					runtime.ReadMemStats(&m)
+					peak.Store(max(peak.Load(), m.HeapAlloc))
+				}
+			}
+		}()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		start := time.Now()
+		done := decode[api.Imported](t, s.table("xlsx", "/users:import?mode=update", string(file)))
+		close(stop)
+		t.Logf("%d unchanged by xlsx of %d bytes in %s, peak %d MiB above", done.Unchanged, len(file), time.Since(start), (int64(peak.Load())-int64(m.HeapAlloc))>>20)
+	})
 }

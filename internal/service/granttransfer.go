@@ -81,7 +81,7 @@ func appendHeld(all []HeldGrant, kind access.Kind, holder string, grants []acces
 
 // EachGroup visits the groups of a list that the caller may see, page by page.
 func (d *Directory) EachGroup(ctx context.Context, caller access.Caller, tenant string, q GroupQuery, take func([]GroupEntry) error) (n int, err error) {
-	for q.Most = MaxPage; ; {
+	for q.Page.Size = MaxPage; ; {
 		page, err := d.Groups(ctx, caller, tenant, q)
 		if err != nil {
 			return n, err
@@ -92,6 +92,6 @@ func (d *Directory) EachGroup(ctx context.Context, caller access.Caller, tenant 
 		if n += len(page.Groups); page.Next == "" {
 			return n, nil
 		}
-		q.After = page.Next
+		q.Page.Token = page.Next
 	}
 }

@@ -32,7 +32,7 @@ func (s *Store) Edit(ctx context.Context, tenant string, c access.Change, edit f
 		if err != nil {
 			return err
 		}
-		d := &draft{reading: r, w: w}
+		d := &draft{reading: r, w: w, at: map[string]int{}, logins: map[login]int{}}
 		if err := edit(d); err != nil {
 			return err
 		}
@@ -43,8 +43,10 @@ func (s *Store) Edit(ctx context.Context, tenant string, c access.Change, edit f
 // draft is a reading that can be changed, see access.Draft.
 type draft struct {
 	*reading
-	w    *write
-	puts []touched // in the order in which they were put
+	w      *write
+	puts   []touched      // in the order in which they were first put
+	at     map[string]int // where an account is among them, by id
+	logins map[login]int  // and by login
 }
 
 // touched is an account that the edit makes or changes.
@@ -59,29 +61,43 @@ func (d *draft) Now() time.Time { return d.w.now }
 
 // PutUser notes an account; the last one with an id counts.
 func (d *draft) PutUser(u access.User) {
-	d.puts = slices.DeleteFunc(d.puts, func(t touched) bool { return t.user.ID == u.ID })
-	d.puts = append(d.puts, touched{user: u})
+	i, again := d.at[u.ID]
+	if again {
+		if l := loginOf(d.puts[i].user.Email); d.logins[l] == i {
+			delete(d.logins, l)
+		}
+		d.puts[i] = touched{user: u}
+	} else {
+		i = len(d.puts)
+		d.at[u.ID] = i
+		d.puts = append(d.puts, touched{user: u})
+	}
+	if u.Status != access.UserDeleted && u.Email != "" {
+		d.logins[loginOf(u.Email)] = i
+	}
+}
+
+// put tells whether the edit has put an account.
+func (d *draft) put(id string) bool {
+	_, ok := d.at[id]
+	return ok
 }
 
 // User gives an account as the edit has left it.
 func (d *draft) User(id string) (access.User, error) {
-	for _, t := range d.puts {
-		if t.user.ID == id {
-			return t.user, nil
-		}
+	if i, ok := d.at[id]; ok {
+		return d.puts[i].user, nil
 	}
 	return d.reading.User(id)
 }
 
 // UserByLogin gives an account as the edit has left it.
 func (d *draft) UserByLogin(email string) (access.User, error) {
-	for _, t := range d.puts {
-		if t.user.Status != access.UserDeleted && email != "" && loginOf(t.user.Email) == loginOf(email) {
-			return t.user, nil
-		}
+	if i, ok := d.logins[loginOf(email)]; ok {
+		return d.puts[i].user, nil
 	}
 	u, err := d.reading.UserByLogin(email)
-	if err == nil && slices.ContainsFunc(d.puts, func(t touched) bool { return t.user.ID == u.ID }) {
+	if err == nil && d.put(u.ID) {
 		return access.User{}, access.NotFound("user", email) // the edit gave him another one
 	}
 	return u, err
@@ -134,14 +150,24 @@ func (d *draft) wide(before *access.Policy) bool {
 	return !reflect.DeepEqual(&p, before) || p.Model != ""
 }
 
+// readTouched reads the accounts as they were.
 func (d *draft) readTouched() error {
-	for i := range d.puts {
-		t := &d.puts[i]
-		row, err := d.userRow("id", t.user.ID)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	for chunk := range slices.Chunk(d.puts, d.w.chunk) {
+		args := []any{d.tenant.ID}
+		for _, t := range chunk {
+			args = append(args, t.user.ID)
+		}
+		query := "SELECT " + userColumns + " FROM users WHERE tenant_id = ? AND id IN (" + marks(len(chunk)) + ")"
+		err := each(d.ctx, d.tx, query, args, func(rows *sql.Rows) error {
+			row, err := scanUser(d.tenant.ID, rows)
+			if i, ok := d.at[row.ID]; ok {
+				d.puts[i].row, d.puts[i].old = row, true
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		t.row, t.old = row, err == nil && row.ID == t.user.ID
 	}
 	return nil
 }
@@ -244,6 +270,8 @@ func (d *draft) writeUsers(f *access.Facts) error {
 	if err != nil {
 		return err
 	}
+	var gone []any
+	var added []userRow
 	for i, t := range d.puts {
 		row, err := userRowOf(d.tenant.ID, t.user, f.Users[i].Status)
 		if err != nil {
@@ -255,28 +283,23 @@ func (d *draft) writeUsers(f *access.Facts) error {
 			row.Position, row.CreatedAt = last.Int64, d.w.now.UnixMicro()
 			d.w.tenant.Users++
 		}
-		if err := d.writeUser(t, row); err != nil {
+		if t.old && t.row == row {
+			continue
+		}
+		var before any
+		if t.old {
+			before = t.row.image()
+			gone = append(gone, row.ID)
+		}
+		if err := d.w.note(kindUser, row.ID, before, row.image()); err != nil {
 			return err
 		}
+		added = append(added, row)
 	}
-	return nil
-}
-
-func (d *draft) writeUser(t touched, row userRow) error {
-	if t.old && t.row == row {
-		return nil
-	}
-	var before any
-	if t.old {
-		before = t.row.image()
-		if err := remove(d.w, "users", "id", []any{row.ID}); err != nil {
-			return err
-		}
-	}
-	if err := d.w.note(kindUser, row.ID, before, row.image()); err != nil {
+	if err := remove(d.w, "users", "id", gone); err != nil {
 		return err
 	}
-	err := insert(d.w, "users", []userRow{row})
+	err = insert(d.w, "users", added)
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return &access.Error{Kind: access.ErrExists, Field: "email", Message: "another account has this e-mail already"}
 	}
@@ -291,7 +314,7 @@ func (d *draft) keepsHeld(before *access.Policy) error {
 	}
 	var others []access.User
 	err := readUsers(d.ctx, d.tx, d.tenant.ID, "id", func(row userRow) error {
-		if slices.ContainsFunc(d.puts, func(t touched) bool { return t.user.ID == row.ID }) {
+		if d.put(row.ID) {
 			return nil
 		}
 		u, err := row.user()
@@ -355,7 +378,7 @@ func (d *draft) countSeats(taken map[string]int) error {
 	query := "SELECT " + userColumns + ` FROM users WHERE tenant_id = ? AND status <> ? AND body LIKE '%"licences":[%'`
 	return each(d.ctx, d.tx, query, []any{d.tenant.ID, string(access.UserDeleted)}, func(rows *sql.Rows) error {
 		row, err := scanUser(d.tenant.ID, rows)
-		if err != nil || slices.ContainsFunc(d.puts, func(t touched) bool { return t.user.ID == row.ID }) {
+		if err != nil || d.put(row.ID) {
 			return err
 		}
 		var held struct {
