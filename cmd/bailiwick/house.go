@@ -17,6 +17,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/engine"
 	"github.com/bailiwick/bailiwick/internal/engine/plan"
 	"github.com/bailiwick/bailiwick/internal/service"
+	"github.com/bailiwick/bailiwick/internal/store"
 )
 
 // house is everything below the doors, wired up by hand.
@@ -31,6 +32,7 @@ type house struct {
 	policies  *service.Policies
 	tenants   *service.Tenants
 	directory *service.Directory
+	past      *service.Past
 }
 
 // storage is what the services need to be kept somewhere.
@@ -42,6 +44,8 @@ type storage interface {
 	service.TenantStore
 	service.DirectoryStore
 	Secret(ctx context.Context) ([]byte, error)
+	service.PastStore
+	Then(at access.Revision) *store.Then
 }
 
 // furnish wires the rooms over a storage, with caches beside it. source is the
@@ -62,6 +66,8 @@ func furnish(s storage, near *caches, cfg config.Config, source string, log *slo
 	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
 	h.keys.Under(h.authority)
 	h.decisions = service.NewDecisions(h.kept, h.follower, h.authority)
+	h.past = service.NewPast(s, func(f access.Facts) (func(time.Time) service.Answers, error) { return rebuild(s, f) })
+	h.decisions.Recall(h.past)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower, h.authority)
 	h.tenants = service.NewTenants(s, h.follower, h.authority)
 	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
@@ -69,6 +75,19 @@ func furnish(s storage, near *caches, cfg config.Config, source string, log *slo
 	})
 	return h
 }
+
+// rebuild makes an engine of a state of the past. It shares nothing with what
+// decides now, and no cache keeps what it says.
+func rebuild(s storage, f access.Facts) (func(time.Time) service.Answers, error) {
+	e, err := engine.Alone(f, engine.Options{Subjects: s.Then(f.Revision), CacheBytes: pastBytes})
+	if err != nil {
+		return nil, err
+	}
+	return func(now time.Time) service.Answers { return e.At(now) }, nil
+}
+
+// pastBytes bounds what is remembered of the users of one state of the past.
+const pastBytes = 16 << 20
 
 // scans tells whether some set of definitions of a tenant's model can only be
 // answered by looking at many rules.
@@ -146,6 +165,16 @@ func (p *paper) Subjects(context.Context, string, []string) ([]access.SubjectFac
 func (p *paper) Users(context.Context, string, string, int) ([]access.SubjectFacts, error) {
 	return nil, errPaper
 }
+
+func (p *paper) StateAt(context.Context, string, access.AsOf) (access.State, error) {
+	return access.State{}, access.Invalid("as_of", "policy files have no history")
+}
+
+func (p *paper) LoadAt(context.Context, string, access.Revision) (access.Facts, error) {
+	return access.Facts{}, errPaper
+}
+
+func (p *paper) Then(access.Revision) *store.Then { return nil } // there are no facts to ask with
 
 func (p *paper) Expire(context.Context, string, time.Time) (access.Delta, error) {
 	return access.Delta{}, nil

@@ -72,4 +72,5 @@ type Stamp struct {
 type Consistency struct {
 	AtLeast Revision // no older revision than this one may answer
 	Fully   bool     // the newest committed revision at the time of asking
+	AsOf    AsOf     // an earlier state, whatever is in force; the others mean nothing then
 }

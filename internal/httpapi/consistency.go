@@ -39,8 +39,11 @@ func notRevision(field string) error {
 
 // consistencyMember reads the members that are the same in all bodies.
 func (r *reader) consistencyMember(name string, to *api.Consistency) error {
-	if name == "at_least" {
+	switch name {
+	case "at_least":
 		return r.atLeast(name, &to.AtLeast)
+	case "as_of":
+		return r.asOf(name, &to.AsOf)
 	}
 	return r.flag(name, &to.FullyConsistent)
 }
@@ -62,12 +65,14 @@ func (c *call) wanted(body api.Consistency) (access.Consistency, error) {
 		}
 		want.Fully = want.Fully || given[0] == "true"
 	}
-	return want, nil
+	return want, c.wantedPast(body.AsOf, &want)
 }
 
 // stronger gives what satisfies both wishes.
 func stronger(a, b api.Consistency) api.Consistency {
-	return api.Consistency{AtLeast: max(a.AtLeast, b.AtLeast), FullyConsistent: a.FullyConsistent || b.FullyConsistent}
+	return api.Consistency{
+		AtLeast: max(a.AtLeast, b.AtLeast), FullyConsistent: a.FullyConsistent || b.FullyConsistent, AsOf: sameState(a.AsOf, b.AsOf),
+	}
 }
 
 // admit finds out how fresh the answer must be and takes a place for the
@@ -76,6 +81,13 @@ func stronger(a, b api.Consistency) api.Consistency {
 func (c *call) admit(w work, body api.Consistency) (want access.Consistency, done func(), err error) {
 	if want, err = c.wanted(body); err != nil {
 		return want, nothing, err
+	}
+	if !want.AsOf.Now() {
+		if err = c.enter(rebuilding(w)); err != nil {
+			return want, nothing, err
+		}
+		c.extend(pastTime)
+		return want, c.limitTime(pastTime), nil
 	}
 	if w == checks {
 		w = c.checking(want)

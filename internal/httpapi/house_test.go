@@ -29,6 +29,7 @@ import (
 type house struct {
 	t         testing.TB
 	engine    *engine.Engine
+	past      *service.Past
 	store     *store.Store
 	follower  *service.Follower
 	keys      *service.Keys
@@ -109,12 +110,17 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	h.keys.Under(h.authority)
 	h.tenants = service.NewTenants(h.store, h.follower, h.authority)
 	h.policies = service.NewPolicies(bundles{}, h.engine, h.store, h.follower, h.authority)
+	h.past = service.NewPast(h.store, func(f access.Facts) (func(time.Time) service.Answers, error) {
+		e, err := engine.Alone(f, engine.Options{Subjects: h.store.Then(f.Revision)})
+		return func(now time.Time) service.Answers { return e.At(now) }, err
+	})
 	h.options = httpapi.Options{
 		Decisions: service.NewDecisions(h.engine, h.follower, h.authority), Policies: h.policies, Tenants: h.tenants,
 		Directory: service.NewDirectory(h.store, h.engine, h.authority, h.follower, service.DirectoryOptions{}),
 		Keys:      h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com",
 		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{Authority: h.authority}),
 	}
+	h.options.Decisions.Recall(h.past)
 	for _, c := range change {
 		c(&h.options)
 	}

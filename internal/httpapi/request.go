@@ -21,9 +21,9 @@ func shorten(b []byte) string {
 }
 
 var (
-	requestNames  = names{known: []string{"subject", "action", "section", "scope", "resource", "subject_attributes", "action_attributes", "context", "request", "context_set", "at_least", "fully_consistent"}}
+	requestNames  = names{known: []string{"subject", "action", "section", "scope", "resource", "subject_attributes", "action_attributes", "context", "request", "context_set", "at_least", "fully_consistent", "as_of"}}
 	resourceNames = names{known: []string{"type", "id", "attributes"}}
-	batchNames    = names{known: []string{"requests", "at_least", "fully_consistent"}}
+	batchNames    = names{known: []string{"requests", "at_least", "fully_consistent", "as_of"}}
 )
 
 // request reads a question in our own form.
@@ -51,7 +51,7 @@ func (r *reader) requestMember(name string, to *api.Request) error {
 		return r.attributes(name, &to.Context)
 	case "context_set":
 		return r.text(name, &to.ContextSet)
-	case "at_least", "fully_consistent":
+	case "at_least", "fully_consistent", "as_of":
 		return r.consistencyMember(name, &to.Consistency)
 	}
 	return r.positional(name, &to.Request)

@@ -20,7 +20,7 @@ var (
 )
 
 func searchNames(own ...string) names {
-	return names{known: append(own, "scope", "resource", "subject_attributes", "action_attributes", "context", "at_least", "fully_consistent")}
+	return names{known: append(own, "scope", "resource", "subject_attributes", "action_attributes", "context", "at_least", "fully_consistent", "as_of")}
 }
 
 // searchActions finds what a subject may do in one section.

@@ -27,12 +27,34 @@ type Decisions struct {
 	decider   Decider
 	state     *Follower
 	authority *Authority
+	past      *Past // nil where nothing is known of it
 }
 
 // NewDecisions answers from the decider as long as the follower is fresh. The
 // authority tells what people may ask.
 func NewDecisions(d Decider, f *Follower, a *Authority) *Decisions {
 	return &Decisions{decider: d, state: f, authority: a}
+}
+
+// Recall lets callers ask as of earlier states too.
+func (d *Decisions) Recall(p *Past) { d.past = p }
+
+// by gives who answers: what is in force, or a state that is rebuilt. The past
+// shows what was changed, so of keys it needs one of kind read.
+func (d *Decisions) by(ctx context.Context, caller access.Caller, tenant string, want access.Consistency) (Decider, error) {
+	if want.AsOf.Now() {
+		return d.decider, nil
+	}
+	if d.past == nil {
+		return nil, access.Invalid("as_of", "there is no history here")
+	}
+	if caller.IsKey() {
+		if err := caller.Require(access.KeyRead, tenant); err != nil {
+			return nil, err
+		}
+	}
+	answers, _, err := d.past.At(ctx, tenant, want.AsOf)
+	return answers, err
 }
 
 // Check answers one question. A denial is an answer; an error means that there
@@ -45,7 +67,11 @@ func (d *Decisions) Check(ctx context.Context, caller access.Caller, tenant stri
 	if err := d.open(ctx, caller, tenant, want, r); err != nil {
 		return access.Decision{}, err
 	}
-	answer, err := d.decider.Decide(ctx, tenant, r)
+	by, err := d.by(ctx, caller, tenant, want)
+	if err != nil {
+		return access.Decision{}, err
+	}
+	answer, err := by.Decide(ctx, tenant, r)
 	if err != nil {
 		return access.Decision{}, d.explained(tenant, err)
 	}
@@ -58,7 +84,11 @@ func (d *Decisions) CheckAll(ctx context.Context, caller access.Caller, tenant s
 	if err := d.openAll(ctx, caller, tenant, want, rs); err != nil {
 		return nil, err
 	}
-	answers, err := d.decider.DecideAll(ctx, tenant, rs)
+	by, err := d.by(ctx, caller, tenant, want)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := by.DecideAll(ctx, tenant, rs)
 	if err != nil {
 		return nil, d.explained(tenant, err)
 	}
@@ -75,7 +105,11 @@ func (d *Decisions) Explain(ctx context.Context, caller access.Caller, tenant st
 	if err := d.satisfy(ctx, tenant, want); err != nil {
 		return access.Explanation{}, err
 	}
-	answer, err := d.decider.Explain(ctx, tenant, r)
+	by, err := d.by(ctx, caller, tenant, want)
+	if err != nil {
+		return access.Explanation{}, err
+	}
+	answer, err := by.Explain(ctx, tenant, r)
 	if err != nil {
 		return access.Explanation{}, d.explained(tenant, err)
 	}

@@ -33,7 +33,11 @@ func (d *Decisions) SearchActions(ctx context.Context, caller access.Caller, ten
 	if err := d.open(ctx, caller, tenant, want, r); err != nil {
 		return access.Menu{}, err
 	}
-	menu, err := d.decider.SearchActions(ctx, tenant, r)
+	by, err := d.by(ctx, caller, tenant, want)
+	if err != nil {
+		return access.Menu{}, err
+	}
+	menu, err := by.SearchActions(ctx, tenant, r)
 	if err != nil {
 		return access.Menu{}, d.explained(tenant, err)
 	}
@@ -47,7 +51,11 @@ func (d *Decisions) SearchSections(ctx context.Context, caller access.Caller, te
 	if err := d.open(ctx, caller, tenant, want, r); err != nil {
 		return access.Menu{}, err
 	}
-	menu, err := d.decider.SearchSections(ctx, tenant, r)
+	by, err := d.by(ctx, caller, tenant, want)
+	if err != nil {
+		return access.Menu{}, err
+	}
+	menu, err := by.SearchSections(ctx, tenant, r)
 	if err != nil {
 		return access.Menu{}, d.explained(tenant, err)
 	}
@@ -81,7 +89,7 @@ func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, te
 	}
 	asked := search.Request
 	asked.Subject = access.Subject{}
-	list, err := d.state.list(tenant, "subjects", []any{kind, asked})
+	list, err := d.state.list(tenant, "subjects", []any{kind, asked, want.AsOf})
 	if err != nil {
 		return none, "", err
 	}
@@ -89,8 +97,12 @@ func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, te
 	if err := d.state.pages.open(ctx, list, p.Token, &at); err != nil {
 		return none, "", err
 	}
+	by, err := d.by(ctx, caller, tenant, want)
+	if err != nil {
+		return none, "", err
+	}
 	search.After = at.After
-	found, err := d.decider.SearchSubjects(ctx, tenant, &search)
+	found, err := by.SearchSubjects(ctx, tenant, &search)
 	if err != nil {
 		return none, "", d.explained(tenant, err)
 	}

@@ -17,7 +17,7 @@ func (r *reading) CountHolders(kind access.Kind, codes []string) (map[string]int
 	counts := make(map[string]int, len(codes))
 	for some := range slices.Chunk(codes, countedAtOnce) {
 		query := `SELECT v1, COUNT(DISTINCT v0) FROM casbin_rule
-			WHERE tenant_id = ? AND ptype = 'g' AND v1 IN (` + strings.TrimSuffix(strings.Repeat("?, ", len(some)), ", ") + `) AND v0 > 'u:' AND v0 < 'u;' GROUP BY v1`
+			WHERE tenant_id = ? AND ptype = 'g' AND v1 IN (` + strings.TrimSuffix(strings.Repeat("?, ", len(some)), ", ") + `) AND v0 > 'u:' AND v0 < 'u;' AND v0 <> 'u:anonymous' GROUP BY v1`
 		args := []any{r.tenant.ID}
 		for _, code := range some {
 			args = append(args, access.Name(kind, code))
