@@ -12,6 +12,18 @@ type Change struct {
 	Source string   // the door it came through: "http", "cli", "start", "expiry"
 	Reason string   // in the author's words; may be empty
 	DryRun bool     // judged as if it were made, and then not made; the directory knows it
+	Match  *Match   // what he has seen of the thing that it is about; nil: he does not say
+}
+
+// Match makes a change depend on one thing as its author has seen it, however
+// much else was changed since.
+type Match struct {
+	Kind string // "group", "role", "user", "application", "scope" or "licence"
+	Code string // or id
+	// Judge is given the thing as it stands when the change is made, inside its
+	// transaction: a Group, Role, User, Application, ScopeNode or Licence, or nil
+	// where there is none. Its error refuses the change.
+	Judge func(thing any) error
 }
 
 // RevisionEntry is one line of a tenant's history.

@@ -152,7 +152,7 @@ func (c *call) putCatalogue() error {
 	if err != nil {
 		return err
 	}
-	plan, revision, err := c.api.o.Directory.PutCatalogue(c.ctx(), c.caller, c.tenant, app, o, changeOf(edit))
+	plan, revision, err := c.api.o.Directory.PutCatalogue(c.ctx(), c.caller, c.tenant, app, o, c.changeOf(edit))
 	return c.planned(&plan, o, revision, err)
 }
 
@@ -357,7 +357,7 @@ func (c *call) putApplicationRights() error {
 	if err != nil {
 		return err
 	}
-	revision, err := c.api.o.Directory.ApplicationRights(c.ctx(), c.caller, c.tenant, c.g.Param("application"), roles, grants, changeOf(edit))
+	revision, err := c.api.o.Directory.ApplicationRights(c.ctx(), c.caller, c.tenant, c.g.Param("application"), roles, grants, c.changeOf(edit))
 	return c.changed(revision, err)
 }
 

@@ -33,6 +33,7 @@ func init() {
 		"PATCH /v1/tenants/{tenant}/scopes/{scope}":             {need: access.KeyAdmin, path: "/v1/tenants/default/scopes/store:eu-1", body: `{"name":"Europe"}`},
 		"DELETE /v1/tenants/{tenant}/scopes/{scope}":            {need: access.KeyAdmin, path: "/v1/tenants/default/scopes/store:eu-1", status: 409},
 		"GET /v1/tenants/{tenant}/licences":                     {need: access.KeyRead},
+		"GET /v1/tenants/{tenant}/licences/{feature}":           {need: access.KeyRead, path: "/v1/tenants/default/licences/none", status: 404},
 		"PUT /v1/tenants/{tenant}/licences/{feature}":           {need: access.KeyAdmin, path: "/v1/tenants/default/licences/chats", body: `{"seats":3}`},
 		"DELETE /v1/tenants/{tenant}/licences/{feature}":        {need: access.KeyAdmin, path: "/v1/tenants/default/licences/unknown", status: 404},
 		"GET /v1/tenants/{tenant}/users/{id}/navigation":        {need: access.KeyDecide, path: users + "/alice/navigation"},

@@ -16,6 +16,8 @@ type Route struct {
 	Change                                        bool
 	Query                                         []Param
 	Makes, Takes                                  []string
+	Tags                                          bool   // its good answers can carry an ETag
+	Thing                                         string // what it is about; empty: several
 }
 
 // Param shows a declared parameter of a query. Type is that of JSON Schema.
@@ -23,6 +25,11 @@ type Param struct {
 	Name, Type, Format, Text string
 	Enum                     []string
 	Min, Max                 int
+}
+
+func thingOf(r *route) string {
+	kind, _ := r.thing()
+	return kind
 }
 
 func paramsOf(r *route) []Param {
@@ -52,7 +59,7 @@ func Routes() []Route {
 	for _, r := range allRoutes() {
 		all = append(all, Route{
 			Method: r.method, Path: r.path, Need: string(r.need), Tag: r.tag, Summary: r.summary, Text: r.text, Media: r.media,
-			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change, Query: paramsOf(r), Makes: r.makes, Takes: r.takes,
+			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change, Query: paramsOf(r), Makes: r.makes, Takes: r.takes, Tags: r.tags(), Thing: thingOf(r),
 		})
 	}
 	return all

@@ -38,13 +38,13 @@ func (r *reader) edit(name string, to *api.Edit) error {
 	return err
 }
 
-func changeOf(e api.Edit) access.Change {
-	return access.Change{Base: access.Revision(e.BaseRevision), Reason: e.Reason, Source: source}
+func (c *call) changeOf(e api.Edit) access.Change {
+	return access.Change{Base: access.Revision(e.BaseRevision), Reason: e.Reason, Source: source, Match: c.match}
 }
 
 // changeAsked is the change that the query of a DELETE describes.
 func (c *call) changeAsked() access.Change {
-	return changeOf(api.Edit{BaseRevision: uint64(c.number("base_revision")), Reason: c.word("reason")}) //nolint:gosec // it is not negative
+	return c.changeOf(api.Edit{BaseRevision: uint64(c.number("base_revision")), Reason: c.word("reason")}) //nolint:gosec // it is not negative
 }
 
 // null reads past a null, which makes something empty.

@@ -253,7 +253,7 @@ func (c *call) createGroup() error {
 	}
 	g := access.Group{Code: b.code}
 	b.patch.Apply(&g)
-	made, revision, err := c.api.o.Directory.CreateGroup(c.ctx(), c.caller, c.tenant, g, changeOf(b.edit))
+	made, revision, err := c.api.o.Directory.CreateGroup(c.ctx(), c.caller, c.tenant, g, c.changeOf(b.edit))
 	if err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func (c *call) patchGroup() error {
 	if err != nil {
 		return err
 	}
-	g, revision, err := c.api.o.Directory.PatchGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), b.patch, changeOf(b.edit))
+	g, revision, err := c.api.o.Directory.PatchGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), b.patch, c.changeOf(b.edit))
 	if err != nil {
 		return err
 	}
@@ -311,7 +311,7 @@ func (c *call) putRights() error {
 	if err != nil {
 		return err
 	}
-	g, revision, err := c.api.o.Directory.GroupRights(c.ctx(), c.caller, c.tenant, c.g.Param("code"), *b.patch.Grants, changeOf(b.edit))
+	g, revision, err := c.api.o.Directory.GroupRights(c.ctx(), c.caller, c.tenant, c.g.Param("code"), *b.patch.Grants, c.changeOf(b.edit))
 	if err != nil {
 		return err
 	}
@@ -468,7 +468,7 @@ func (c *call) addMembers() error {
 	if err != nil {
 		return err
 	}
-	revision, err := c.api.o.Directory.AddMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), members, changeOf(edit))
+	revision, err := c.api.o.Directory.AddMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), members, c.changeOf(edit))
 	return c.changed(revision, err)
 }
 
@@ -528,7 +528,7 @@ func (c *call) moveMembers() error {
 	if err != nil {
 		return err
 	}
-	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), w.Users, w.MoveTo, changeOf(w.Edit))
+	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), w.Users, w.MoveTo, c.changeOf(w.Edit))
 	return c.changed(revision, err)
 }
 

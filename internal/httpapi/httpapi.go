@@ -8,6 +8,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -132,6 +133,8 @@ type call struct {
 	caller access.Caller
 	in     *reader
 	query  map[string]string // the parameters of the query that were given
+	match  *access.Match     // what a change expects of what it is about; nil: nothing
+	etag   string            // of that, where it is something else; empty where there is none
 	began  time.Time
 	work   work
 	inside bool  // has taken a place for its work
@@ -194,7 +197,7 @@ func (c *call) handle() error {
 	if c.route.tenant {
 		c.tenant = c.g.Param("tenant")
 	}
-	if err := c.readQuery(); err != nil {
+	if err := cmp.Or(c.readQuery(), c.matched()); err != nil {
 		return err
 	}
 	if limit := c.route.timeLimit(); limit > 0 {
@@ -263,15 +266,6 @@ func (c *call) answer(status int, body []byte) error {
 	c.g.Writer.Header()["Content-Type"] = headerJSON
 	c.write(status, body)
 	return nil
-}
-
-// reply sends an answer of package api.
-func (c *call) reply(status int, v any) error {
-	body, err := marshal(v)
-	if err != nil {
-		return err
-	}
-	return c.answer(status, body)
 }
 
 func (c *call) write(status int, body []byte) {

@@ -18,6 +18,10 @@ var licenceRoutes = []route{
 		serve: (*call).listLicences, tag: "Directory", summary: "List the licences of a tenant with their seats", answer: api.Licences{},
 	},
 	{
+		method: http.MethodGet, path: licencePath + "/{feature}", tenant: true, need: access.KeyRead,
+		serve: (*call).showLicence, tag: "Directory", summary: "Show a licence with its seats", answer: api.Licence{},
+	},
+	{
 		method: http.MethodPut, path: licencePath + "/{feature}", tenant: true, need: access.KeyAdmin, change: true,
 		serve: (*call).putLicence, tag: "Directory", summary: "Give a tenant a licence, or another number of seats",
 		text: changeText + "409 with the numbers where more seats are taken.", body: api.NewLicence{}, answer: api.Licence{},
@@ -42,6 +46,16 @@ func (c *call) listLicences() error {
 	for i, l := range all {
 		w.Licences[i] = licenceOf(l)
 	}
+	return c.reply(http.StatusOK, w)
+}
+
+func (c *call) showLicence() error {
+	l, revision, err := c.api.o.Directory.Licence(c.ctx(), c.caller, c.tenant, c.g.Param("feature"))
+	if err != nil {
+		return err
+	}
+	w := licenceOf(l)
+	w.Revision = uint64(revision)
 	return c.reply(http.StatusOK, w)
 }
 
@@ -70,7 +84,7 @@ func (c *call) putLicence() error {
 		return err
 	}
 	l := access.Licence{Feature: c.g.Param("feature"), Seats: int(seats)}
-	entry, revision, err := c.api.o.Directory.PutLicence(c.ctx(), c.caller, c.tenant, l, changeOf(edit))
+	entry, revision, err := c.api.o.Directory.PutLicence(c.ctx(), c.caller, c.tenant, l, c.changeOf(edit))
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"cmp"
 	"net/http"
-	"strings"
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -48,20 +47,6 @@ func (c *call) outlook() (service.Outlook, error) {
 	}, err
 }
 
-// tagsIn gives the tags of a list of entity tags, strong or weak.
-func tagsIn(headers []string) []string {
-	var all []string
-	for _, h := range headers {
-		for part := range strings.SplitSeq(h, ",") {
-			part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
-			if tag, ok := strings.CutPrefix(part, `"`); ok {
-				all = append(all, strings.TrimSuffix(tag, `"`))
-			}
-		}
-	}
-	return all
-}
-
 func (c *call) navigation() error {
 	q, err := c.outlook()
 	if err != nil {
@@ -94,20 +79,19 @@ func seenOf(s service.Seen) api.Seen {
 	return api.Seen{Revision: uint64(s.Revision), ValidUntil: utc(s.ValidUntil)}
 }
 
-// headerKeep lets one client keep an answer that it asks about again.
-var headerKeep = []string{"private, no-cache"}
-
 // tagged sends an answer with its tag, or says that the client has it.
 func (c *call) tagged(s service.Seen, v any) error {
-	h := c.g.Writer.Header()
-	h["Cache-Control"] = headerKeep
-	h["Etag"] = []string{`"` + s.Tag + `"`}
+	c.tell(s.Tag)
 	c.age()
-	if s.Same {
+	if s.Same || c.known(s.Tag) {
 		c.write(http.StatusNotModified, nil)
 		return nil
 	}
-	return c.reply(http.StatusOK, v)
+	body, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, body)
 }
 
 func (c *call) capabilities() error {

@@ -169,7 +169,17 @@ func parametersOf(r httpapi.Route) []any {
 	for _, p := range r.Query {
 		all = append(all, object{"name": p.Name, "in": "query", "description": p.Text, "schema": schemaOf(p)})
 	}
+	if r.Tags && r.Method == "GET" {
+		all = append(all, headerParam("If-None-Match", "The ETag of an answer that the client has: 304 where it would get the same again."))
+	}
+	if r.Change && r.Thing != "" {
+		all = append(all, headerParam("If-Match", "The ETag of the "+r.Thing+" as the client has seen it: 412 where it has changed since."))
+	}
 	return all
+}
+
+func headerParam(name, text string) object {
+	return object{"name": name, "in": "header", "description": text, "schema": object{"type": "string"}}
 }
 
 func schemaOf(p httpapi.Param) object {
@@ -204,11 +214,18 @@ func responsesOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 	case r.Media != "":
 		good["content"] = contentOf(media, object{})
 	}
-	return object{
+	if r.Tags && (r.Method == "GET" || r.Thing != "") {
+		good["headers"] = object{"ETag": object{"description": "A strong tag of what the answer shows.", "schema": object{"type": "string"}}}
+	}
+	all := object{
 		strconv.Itoa(r.Status): good,
 		"default": object{"description": "A problem.", "content": contentOf("application/problem+json",
 			refTo(t, reflector, schemas, api.Problem{}))},
 	}
+	if r.Tags && r.Method == "GET" {
+		all["304"] = object{"description": "The client has the answer: If-None-Match names its tag."}
+	}
+	return all
 }
 
 func contentOf(media string, schema object) object { return object{media: object{"schema": schema}} }

@@ -50,6 +50,7 @@ var kinds = []kind{
 	{errRoute, http.StatusNotFound, "path_unknown", "There is nothing at this path"},
 	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "This path does not know the method"},
 	{service.ErrConflict, http.StatusConflict, "conflict", "What is there forbids the change"},
+	{errPrecondition, http.StatusPreconditionFailed, "precondition_failed", "What the change is about is not what was seen of it"},
 	{access.ErrExists, http.StatusConflict, "exists", "What should be made exists already"},
 	{access.ErrStale, http.StatusConflict, "stale", "The base revision has moved on"},
 	{errOverloaded, http.StatusServiceUnavailable, "overloaded", "Too much is being asked at one time"},
@@ -165,6 +166,10 @@ func (c *call) refuse(err error) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		h["Www-Authenticate"] = headerBearer
+	case http.StatusPreconditionFailed:
+		if c.etag != "" {
+			c.tell(c.etag)
+		}
 	case http.StatusServiceUnavailable:
 		h["Retry-After"] = headerSoon
 	}

@@ -67,7 +67,7 @@ func (c *call) createRole() error {
 	}
 	role := access.Role{Code: code}
 	patch.Apply(&role)
-	made, revision, err := c.api.o.Directory.CreateRole(c.ctx(), c.caller, c.tenant, role, changeOf(edit))
+	made, revision, err := c.api.o.Directory.CreateRole(c.ctx(), c.caller, c.tenant, role, c.changeOf(edit))
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *call) patchRole() error {
 	if err != nil {
 		return err
 	}
-	r, revision, err := c.api.o.Directory.PatchRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), patch, changeOf(edit))
+	r, revision, err := c.api.o.Directory.PatchRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), patch, c.changeOf(edit))
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (c *call) createScope() error {
 	if err != nil {
 		return err
 	}
-	groups, revision, err := c.api.o.Directory.CreateScope(c.ctx(), c.caller, c.tenant, n, changeOf(edit))
+	groups, revision, err := c.api.o.Directory.CreateScope(c.ctx(), c.caller, c.tenant, n, c.changeOf(edit))
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (c *call) patchScope() error {
 	if err != nil {
 		return err
 	}
-	s, revision, err := c.api.o.Directory.PatchScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), patch, changeOf(edit))
+	s, revision, err := c.api.o.Directory.PatchScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), patch, c.changeOf(edit))
 	if err != nil {
 		return err
 	}

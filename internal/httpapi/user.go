@@ -139,7 +139,7 @@ func fieldRoute(method, below, field string, body any, summary string, act func(
 			if err != nil {
 				return err
 			}
-			u, revision, err := c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act(b), changeOf(b.edit))
+			u, revision, err := c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act(b), c.changeOf(b.edit))
 			return c.user(http.StatusOK, &u, revision, err)
 		},
 		tag: "Directory", summary: summary, text: strings.TrimSpace(changeText), body: body, answer: api.User{},
@@ -307,7 +307,7 @@ func (c *call) createUser() error {
 	if err != nil {
 		return err
 	}
-	u, revision, err := c.api.o.Directory.CreateUser(c.ctx(), c.caller, c.tenant, b.newUser(), changeOf(b.edit))
+	u, revision, err := c.api.o.Directory.CreateUser(c.ctx(), c.caller, c.tenant, b.newUser(), c.changeOf(b.edit))
 	return c.user(http.StatusCreated, &u, revision, err)
 }
 
@@ -316,7 +316,7 @@ func (c *call) patchUser() error {
 	if err != nil {
 		return err
 	}
-	u, revision, err := c.api.o.Directory.PatchUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), b.patch, changeOf(b.edit))
+	u, revision, err := c.api.o.Directory.PatchUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), b.patch, c.changeOf(b.edit))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
@@ -352,12 +352,12 @@ func (c *call) user(status int, u *access.User, revision access.Revision, err er
 func (c *call) editAlone() (access.Change, error) {
 	var edit api.Edit
 	if c.g.Request.ContentLength == 0 {
-		return changeOf(edit), nil
+		return c.changeOf(edit), nil
 	}
 	err := c.read(func(r *reader) error {
 		return r.object("", &editNames, func(name string) error { return r.edit(name, &edit) })
 	})
-	return changeOf(edit), err
+	return c.changeOf(edit), err
 }
 
 func (c *call) wireUser(u *access.User) api.User {
@@ -406,7 +406,7 @@ func (c *call) switchApplication() error {
 		return err
 	}
 	act := service.SwitchApplication(c.g.Param("application"), w.Enabled)
-	u, revision, err := c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act, changeOf(w.Edit))
+	u, revision, err := c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act, c.changeOf(w.Edit))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
@@ -433,7 +433,7 @@ func (c *call) bulkUsers() error {
 	if err != nil {
 		return err
 	}
-	users, revision, err := c.api.o.Directory.ChangeUsers(c.ctx(), c.caller, c.tenant, ops, changeOf(edit))
+	users, revision, err := c.api.o.Directory.ChangeUsers(c.ctx(), c.caller, c.tenant, ops, c.changeOf(edit))
 	if err != nil {
 		return err
 	}

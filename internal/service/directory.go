@@ -53,7 +53,8 @@ var errRehearsed = errors.New("only rehearsed")
 // Whether he may is looked at before, and on the resulting state while the
 // tenant is locked. What was changed decides before change returns.
 func (d *Directory) change(ctx context.Context, caller access.Caller, tenant string, need Need, c access.Change, edit func(access.Draft) error) (access.Revision, error) {
-	if _, err := d.authority.Allow(ctx, caller, tenant, need); err != nil {
+	in, err := d.authority.Allow(ctx, caller, tenant, need)
+	if err != nil {
 		return 0, err
 	}
 	c.Author = caller.Name
@@ -63,6 +64,9 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 	var w *watched
 	delta, err := d.store.Edit(ctx, tenant, c, func(draft access.Draft) error {
 		w = &watched{Draft: draft}
+		if err := d.matches(ctx, tenant, need, in, w, c.Match); err != nil {
+			return err
+		}
 		return edit(w)
 	}, func(delta access.Delta) error {
 		if err := d.judge(ctx, caller, need, w, delta); err != nil || !c.DryRun {

@@ -34,6 +34,18 @@ func (d *Directory) Licences(ctx context.Context, caller access.Caller, tenant s
 	return all, revision, err
 }
 
+// Licence gives one licence.
+func (d *Directory) Licence(ctx context.Context, caller access.Caller, tenant, feature string) (LicenceEntry, access.Revision, error) {
+	all, revision, err := d.Licences(ctx, caller, tenant)
+	if err != nil {
+		return LicenceEntry{}, 0, err
+	}
+	if i := slices.IndexFunc(all, func(l LicenceEntry) bool { return l.Feature == feature }); i >= 0 {
+		return all[i], revision, nil
+	}
+	return LicenceEntry{}, 0, access.NotFound("licence", feature)
+}
+
 // PutLicence gives a tenant a licence, or another number of seats; 0 seats are as
 // many as are wanted. There cannot be fewer seats than are taken.
 func (d *Directory) PutLicence(ctx context.Context, caller access.Caller, tenant string, l access.Licence, c access.Change) (LicenceEntry, access.Revision, error) {
