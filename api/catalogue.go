@@ -58,6 +58,8 @@ type CatalogueEntry struct {
 	Field bool `json:"field,omitempty"`
 	// Rights on it always hold in its subsections too.
 	Cascade bool `json:"cascade,omitempty"`
+	// What to use instead; grants on it are warned of.
+	Deprecated string `json:"deprecated,omitempty"`
 }
 
 // CatalogueAction is a further action, granted by name only.
@@ -143,6 +145,8 @@ type RightsEntry struct {
 	Licence     string            `json:"licence,omitempty"`
 	Field       bool              `json:"field,omitempty"`
 	Cascade     bool              `json:"cascade,omitempty"`
+	// What to use instead.
+	Deprecated string `json:"deprecated,omitempty"`
 }
 
 // RightsSum is a set of standard rights in both its forms.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,11 +60,16 @@ func lint(dir string) (access.Problems, error) {
 	if b != nil {
 		problems = append(problems, compileProblems(b)...)
 	}
-	return below(dir, problems), nil
+	problems, err = bundle.Silence(files, problems)
+	return below(dir, problems), err
 }
 
 func compileProblems(b *bundle.Bundle) access.Problems {
 	s, err := engine.Compile(b.Policy.Facts())
+	if err != nil {
+		return problemsIn(err)
+	}
+	said, err := engine.Lint(context.Background(), &b.Policy, time.Now())
 	if err != nil {
 		return problemsIn(err)
 	}
@@ -75,7 +82,7 @@ func compileProblems(b *bundle.Bundle) access.Problems {
 			})
 		}
 	}
-	return warnings
+	return append(warnings, said...)
 }
 
 func (c *cli) linted(dirs int, all access.Problems) error {

@@ -66,6 +66,15 @@ func (v Validity) At(now time.Time) bool {
 	return v.Until.IsZero() || now.Before(v.Until)
 }
 
+// Within tells whether an inner validity holds at no moment at which the outer
+// one does not.
+func Within(outer, inner Validity) bool {
+	if !outer.From.IsZero() && (inner.From.IsZero() || inner.From.Before(outer.From)) {
+		return false
+	}
+	return outer.Until.IsZero() || !inner.Until.IsZero() && !inner.Until.After(outer.Until)
+}
+
 // Next is the first moment after now at which At changes its answer, or the
 // zero time if it never does.
 func (v Validity) Next(now time.Time) time.Time {

@@ -26,8 +26,9 @@ type SectionEntry struct {
 	Prerequisites []Prerequisite
 	Licence       string // feature that tenant and user must hold; empty: none
 	Menu          *MenuEntry
-	Field         bool // stands for a field of a record rather than a screen
-	Cascade       bool // rights on it always hold in its subsections too
+	Field         bool   // stands for a field of a record rather than a screen
+	Cascade       bool   // rights on it always hold in its subsections too
+	Deprecated    string // what to use instead, or since when; empty: it is not
 	Origin        Origin
 }
 

@@ -6,7 +6,7 @@ import "strings"
 // with the place of its grant.
 func (p *Policy) Entities() Problems {
 	var wrong Problems
-	for _, grants := range p.everyGrant() {
+	for _, grants := range p.EachGrants() {
 		for i := range grants {
 			if err := p.Entity("section", &grants[i]); err != nil {
 				wrong = append(wrong, Problem{Origin: grants[i].Origin, Code: "entity-unclear", Message: err.Error()})
@@ -14,24 +14,6 @@ func (p *Policy) Entities() Problems {
 		}
 	}
 	return wrong
-}
-
-// everyGrant gives the lists of grants, which can be changed in place.
-func (p *Policy) everyGrant() [][]Grant {
-	var lists [][]Grant
-	for i := range p.Catalogue {
-		lists = append(lists, p.Catalogue[i].Grants)
-	}
-	for i := range p.Roles {
-		lists = append(lists, p.Roles[i].Grants)
-	}
-	for i := range p.Groups {
-		lists = append(lists, p.Groups[i].Grants)
-	}
-	for i := range p.Users {
-		lists = append(lists, p.Users[i].Grants)
-	}
-	return lists
 }
 
 // Entity turns a right on one entity, as binary rights tables write it, into a

@@ -1,5 +1,7 @@
 package access
 
+import "iter"
+
 // Combining says how permissions and prohibitions combine.
 type Combining string
 
@@ -72,6 +74,33 @@ type UserFacts struct {
 	Licences        []string
 	ApplicationsOff []string
 	Attributes      map[string]any
+}
+
+// EachGrants visits every list of grants with the name of its holder as in rules.
+// The grants may be changed in place.
+func (p *Policy) EachGrants() iter.Seq2[string, []Grant] {
+	return func(yield func(string, []Grant) bool) {
+		for i := range p.Catalogue {
+			if !yield(Name(KindApplication, p.Catalogue[i].Code), p.Catalogue[i].Grants) {
+				return
+			}
+		}
+		for i := range p.Roles {
+			if !yield(Name(KindRole, p.Roles[i].Code), p.Roles[i].Grants) {
+				return
+			}
+		}
+		for i := range p.Groups {
+			if !yield(Name(KindGroup, p.Groups[i].Code), p.Groups[i].Grants) {
+				return
+			}
+		}
+		for i := range p.Users {
+			if !yield(Name(KindUser, p.Users[i].ID), p.Users[i].Grants) {
+				return
+			}
+		}
+	}
 }
 
 // Ours tells whether the policy uses the built-in model. Only then do its

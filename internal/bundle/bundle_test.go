@@ -230,6 +230,7 @@ sections:
     menu: {label: AA, order: -3}
     field: true
     cascade: true
+    deprecated: use Root.B
   - path: Root.B
 groups: [guests]
 roles: [reader]

@@ -105,7 +105,7 @@ func (f *applicationFile) into(p *access.Policy) {
 func (e *sectionEntry) section() access.SectionEntry {
 	s := access.SectionEntry{
 		Path: access.Section(e.Path), Name: e.Name, Names: e.Names, Description: e.Description, Family: e.Family,
-		Licence: e.Licence, Field: e.Field, Cascade: e.Cascade, Origin: e.Origin,
+		Licence: e.Licence, Field: e.Field, Cascade: e.Cascade, Deprecated: e.Deprecated, Origin: e.Origin,
 	}
 	for _, a := range e.Actions {
 		if a.Name != "" {

@@ -108,6 +108,7 @@ type sectionEntry struct {
 	Menu          *menuEntry          `yaml:"menu" doc:"Its place in the menu."`
 	Field         bool                `yaml:"field" doc:"It stands for a field of a record rather than a screen."`
 	Cascade       bool                `yaml:"cascade" doc:"Rights on it always hold in its subsections too."`
+	Deprecated    string              `yaml:"deprecated" doc:"What to use instead; grants on it are warned of."`
 }
 
 type actionEntry struct {

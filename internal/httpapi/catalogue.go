@@ -64,7 +64,7 @@ var catalogueRoutes = []route{
 
 var (
 	catalogueNames    = names{known: slices.Concat([]string{"name", "names", "description", "version", "sections"}, editMembers), closed: true}
-	sectionNames      = names{known: []string{"path", "name", "names", "description", "family", "actions", "prerequisites", "licence", "menu", "field", "cascade"}, closed: true}
+	sectionNames      = names{known: []string{"path", "name", "names", "description", "family", "actions", "prerequisites", "licence", "menu", "field", "cascade", "deprecated"}, closed: true}
 	catalogueAction   = names{known: []string{"name", "label", "description"}, closed: true}
 	prerequisiteNames = names{known: []string{"section", "rights"}, closed: true}
 	menuNames         = names{known: []string{"label", "order"}, closed: true}
@@ -117,6 +117,7 @@ func entryOf(s *access.SectionEntry) api.CatalogueEntry {
 	w := api.CatalogueEntry{
 		Path: string(s.Path), Name: s.Name, Names: s.Names, Description: s.Description, Family: s.Family,
 		Actions: actionsDeclared(s), Licence: s.Licence, Field: s.Field, Cascade: s.Cascade,
+		Deprecated: s.Deprecated,
 	}
 	for _, q := range s.Prerequisites {
 		w.Prerequisites = append(w.Prerequisites, api.Prerequisite{Section: string(q.Section), Rights: q.Rights.Names()})
@@ -252,6 +253,8 @@ func (r *reader) section(at string, s *access.SectionEntry) error {
 			return r.flag(field, &s.Field)
 		case "cascade":
 			return r.flag(field, &s.Cascade)
+		case "deprecated":
+			return r.textUpTo(field, maxDescription, &s.Deprecated)
 		case "menu":
 			return r.menuEntry(field, &s.Menu)
 		case "actions":
@@ -404,7 +407,7 @@ func familiesOf(all []access.Application, language string) []api.RightsFamily {
 			f := &families[at[heading]]
 			f.Sections = append(f.Sections, api.RightsEntry{
 				Section: string(s.Path), Application: a.Code, Description: s.Description, Licence: s.Licence, Field: s.Field, Cascade: s.Cascade,
-				Label: cmp.Or(service.InLanguage(s.Names, language, s.Name), string(s.Path)), Actions: actionsDeclared(s),
+				Deprecated: s.Deprecated, Label: cmp.Or(service.InLanguage(s.Names, language, s.Name), string(s.Path)), Actions: actionsDeclared(s),
 			})
 		}
 	}

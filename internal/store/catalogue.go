@@ -27,6 +27,7 @@ type sectionDocument struct {
 	Menu          *menuDocument          `json:"menu,omitempty"`
 	Field         bool                   `json:"field,omitempty"`
 	Cascade       bool                   `json:"cascade,omitempty"`
+	Deprecated    string                 `json:"deprecated,omitempty"`
 	Origin        place                  `json:"origin,omitzero"`
 }
 
@@ -68,7 +69,7 @@ func sectionOf(s access.SectionEntry) sectionDocument {
 	d := sectionDocument{
 		Path: string(s.Path), Name: s.Name, Names: s.Names, Description: s.Description, Family: s.Family,
 		Actions: convert(s.Actions, actionOf), Prerequisites: convert(s.Prerequisites, prerequisiteOf),
-		Licence: s.Licence, Field: s.Field, Cascade: s.Cascade, Origin: place(s.Origin),
+		Licence: s.Licence, Field: s.Field, Cascade: s.Cascade, Deprecated: s.Deprecated, Origin: place(s.Origin),
 	}
 	if s.Menu != nil {
 		d.Menu = &menuDocument{Label: s.Menu.Label, Order: s.Menu.Order}
@@ -80,7 +81,7 @@ func (d sectionDocument) section() access.SectionEntry {
 	s := access.SectionEntry{
 		Path: access.Section(d.Path), Name: d.Name, Names: d.Names, Description: d.Description, Family: d.Family,
 		Actions: convert(d.Actions, actionDocument.action), Prerequisites: convert(d.Prerequisites, prerequisiteDocument.prerequisite),
-		Licence: d.Licence, Field: d.Field, Cascade: d.Cascade, Origin: access.Origin(d.Origin),
+		Licence: d.Licence, Field: d.Field, Cascade: d.Cascade, Deprecated: d.Deprecated, Origin: access.Origin(d.Origin),
 	}
 	if d.Menu != nil {
 		s.Menu = &access.MenuEntry{Label: d.Menu.Label, Order: d.Menu.Order}
