@@ -72,6 +72,8 @@ var owners = map[string][]string{
 	"go.yaml.in/yaml":                    {"internal/bundle", "internal/config", "internal/engine/plan"},
 	"github.com/KimMachineGun":           {"cmd/bailiwick"},
 	"github.com/spf13/cobra":             {"cmd/bailiwick"},
+	"github.com/wneessen/go-mail":        {"internal/mail"},
+	"github.com/emersion/":               {"internal/accesstest"},
 	"golang.org/x/text":                  {"internal/access"},
 	"github.com/pquerna/otp":             {"internal/service"},
 }
