@@ -16,6 +16,8 @@ type Status struct {
 	Caches []CacheStatus `json:"caches,omitempty"`
 	// How much of each kind of work is being done; left out for keys of one tenant.
 	Work []WorkStatus `json:"work,omitempty"`
+	// Outgoing mails, as of a few seconds ago.
+	Mail *MailStatus `json:"mail,omitempty"`
 	// All servers, this one first; left out for keys of one tenant.
 	Replicas []Replica `json:"replicas,omitempty"`
 	// Why other servers are not shown.
@@ -101,4 +103,20 @@ type WorkStatus struct {
 // servers over the same store do.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return answer[Status](ctx, c, http.MethodGet, "/v1/status", nil)
+}
+
+// MailStatus tells how the sending of mails does.
+type MailStatus struct {
+	// off where no mail server is set, failing where it cannot be used, else ok.
+	State string `json:"state"`
+	// Why it cannot be used.
+	Trouble string `json:"trouble,omitempty"`
+	// Mails that wait to be sent, by any server over the same store.
+	Waiting int `json:"waiting"`
+	// Since when the first of them waits.
+	Oldest time.Time `json:"oldest,omitzero"`
+	// Mails of the last 30 days that were given up.
+	Failed int `json:"failed"`
+	// Mails that the server that was asked has sent since it began.
+	Sent uint64 `json:"sent"`
 }

@@ -12,11 +12,30 @@ type User struct {
 	// The path of the account by way of its first group.
 	Link      string    `json:"link"`
 	CreatedAt time.Time `json:"created_at,omitzero"`
+	// While it is invited: how far that has come.
+	Invitation *Invitation `json:"invitation,omitempty"`
 	// When it was deleted.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 	// Until when a deleted account can be restored.
 	RestorableUntil time.Time `json:"restorable_until,omitzero"`
 	Revision        uint64    `json:"revision,omitzero"`
+}
+
+// Invitation tells how far an account that is invited has come.
+type Invitation struct {
+	// When it was last invited.
+	InvitedAt time.Time `json:"invited_at,omitzero"`
+	// waiting, sent or failed.
+	Mail string `json:"mail,omitempty"`
+	// Why the mail was not sent the last time that it was tried.
+	Trouble string `json:"trouble,omitempty"`
+	// When it was sent, or given up.
+	SettledAt time.Time `json:"settled_at,omitzero"`
+	// When the link in the mail becomes worthless.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// The link itself: once, in the answer to whoever invites, and only where no
+	// mail server is set. Whoever has it gets the account.
+	Link string `json:"link,omitempty"`
 }
 
 // UserFields is what can be changed about an account.
@@ -55,6 +74,8 @@ type Membership struct {
 type NewUser struct {
 	ID     string `json:"id,omitempty"`
 	Status string `json:"status,omitempty"`
+	// The account is invited, and a mail with a link to choose a password is sent to it.
+	Invite bool `json:"invite,omitempty"`
 	UserFields
 	Edit
 }

@@ -30,8 +30,8 @@ func (c *cli) doctorCommand() *cobra.Command {
 Nothing is changed, and servers may run meanwhile.
 
 It looks at the schema, at how the database compares text and treats values that
-are too long, at its clock and its connections, at Redis if one is configured,
-and in every tenant whether
+are too long, at its clock and its connections, at Redis and a mail server if they
+are configured, and in every tenant whether
 
   history  the chain of hashes is unbroken
   rows     all rows are what the history adds up to: edits by hand show
@@ -47,7 +47,7 @@ than --rules says are not put to it.`,
   bailiwick doctor --tenant crm --rules 100000 --questions 50`,
 		Args: exactly(0),
 	}
-	set := settingsFlags(cmd, "store.", "cache.redis.")
+	set := settingsFlags(cmd, "store.", "cache.redis.", "mail.", "server.public_url")
 	f := cmd.Flags()
 	f.StringVar(&d.tenant, "tenant", "", "look at this tenant alone")
 	f.IntVar(&d.rules, "rules", 10_000, "most rules with which a tenant is put to stock Casbin")
@@ -130,6 +130,7 @@ func (d *doctor) look(ctx context.Context, cfg config.Config) error {
 		d.host(ctx, cfg)
 	}
 	d.redis(ctx, cfg.Cache.Redis)
+	d.mails(ctx, cfg.Mail)
 	if d.store != nil {
 		d.tenants(ctx)
 	}

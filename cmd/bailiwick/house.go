@@ -33,6 +33,7 @@ type house struct {
 	tenants   *service.Tenants
 	directory *service.Directory
 	past      *service.Past
+	mails     *service.Mails // nil where none are sent
 }
 
 // storage is what the services need to be kept somewhere.
@@ -49,9 +50,10 @@ type storage interface {
 }
 
 // furnish wires the rooms over a storage, with caches beside it. source is the
-// door through which changes come, for the history.
-func furnish(s storage, near *caches, cfg config.Config, source string, log *slog.Logger) *house {
-	h, now := &house{}, clock()
+// door through which changes come, for the history. Mails that changes bring
+// about wait in the store where mails is nil.
+func furnish(s storage, near *caches, cfg config.Config, source string, mails *service.Mails, log *slog.Logger) *house {
+	h, now := &house{mails: mails}, clock()
 	h.engine = engine.New(engine.Options{
 		Clock: now, CacheBytes: near.subjects, Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
 	})
@@ -71,7 +73,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, log *slo
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower, h.authority)
 	h.tenants = service.NewTenants(s, h.follower, h.authority)
 	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
-		RestoreWindow: cfg.Directory.RestoreWindow,
+		RestoreWindow: cfg.Directory.RestoreWindow, Mails: mails,
 	})
 	return h
 }
@@ -204,6 +206,10 @@ func (p *paper) View(context.Context, string, func(access.Reading) error) error 
 
 func (p *paper) Account(context.Context, string, string) (access.User, error) {
 	return access.User{}, errPaper
+}
+
+func (p *paper) MailsTo(context.Context, string, access.MailPurpose, []string) (map[string]access.Mail, error) {
+	return nil, errPaper
 }
 
 func (p *paper) FindUsers(context.Context, string, access.UserSearch) (access.FoundUsers, error) {

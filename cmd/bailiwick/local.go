@@ -41,7 +41,7 @@ func (c *cli) openLocal(ctx context.Context, cfg config.Config) (*local, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &local{house: furnish(s, &caches{}, cfg, sourceCLI, log), store: s}
+	l := &local{house: furnish(s, &caches{}, cfg, sourceCLI, nil, log), store: s}
 	if err := l.follower.Start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

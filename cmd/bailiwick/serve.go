@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -113,8 +114,12 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	}
 	defer func() { err = errors.Join(err, near.close()) }()
 
+	mails, err := openMails(db, cfg, log)
+	if err != nil {
+		return err
+	}
 	rooms := &noted{storage: db}
-	house := furnish(traceReading(rooms, traces), near, cfg, "http", log)
+	house := furnish(traceReading(rooms, traces), near, cfg, "http", mails, log)
 	house.compareWithStock(db, cfg.Shadow, log)
 	key, err := c.firstSteps(ctx, s, db, house)
 	if err != nil {
@@ -133,7 +138,9 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		Replicas:  replicas,
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Directory: house.directory, Keys: house.keys, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
-		Series: func() []httpapi.Series { return append(near.series(house.kept), house.shadowSeries()...) },
+		Series: func() []httpapi.Series {
+			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails))
+		},
 		Shadow: house.warnings(), Tracing: traces.spans(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),
@@ -153,6 +160,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 
 	following := follow(ctx, house, near)
 	defer following()
+	defer mailing(ctx, mails)()
 	house.startShadow(ctx)
 	defer beating(ctx, replicas, listener.Addr().String())()
 	if err := c.ready(ctx, s, house, listener, key); err != nil {

@@ -82,6 +82,7 @@ func writeStatus(w io.Writer, s api.Status, health api.Health) {
 	for _, x := range s.Work {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\n", x.Work, x.InFlight, x.Places, x.Queued, x.Refused)
 	}
+	writeMail(t, s.Mail)
 	_ = t.Flush() // the writer below has said what is wrong with it
 	for _, x := range s.Tenants {
 		if x.Trouble != "" {
@@ -91,6 +92,23 @@ func writeStatus(w io.Writer, s api.Status, health api.Health) {
 	if s.Trouble != "" {
 		fmt.Fprintf(w, "\nother servers are not shown: %s\n", s.Trouble)
 	}
+}
+
+func writeMail(w io.Writer, m *api.MailStatus) {
+	if m == nil {
+		return
+	}
+	state := m.State
+	switch {
+	case state == "off" && m.Waiting > 0:
+		state = "off: no mail server is set, and the mails wait"
+	case state == "off":
+		state = "off: no mail server is set"
+	case m.Trouble != "":
+		state += ": " + m.Trouble
+	}
+	fmt.Fprintln(w, "\nMAILS WAITING\tGIVEN UP\tSENT\tSTATE")
+	fmt.Fprintf(w, "%d\t%d\t%d\t%s\n", m.Waiting, m.Failed, m.Sent, state)
 }
 
 func writeReplicas(w io.Writer, s api.Status, health api.Health) {
@@ -144,6 +162,9 @@ func (h *house) replicas(db *store.Store, o service.ReplicasOptions) *service.Re
 	o.Version = ownVersion().Version
 	o.Tenants = h.tenantReports
 	o.Caches = h.cacheReports
+	if h.mails != nil {
+		o.Mail = h.mails.Report
+	}
 	o.Authority = h.authority
 	return service.NewReplicas(db, h.follower, o)
 }

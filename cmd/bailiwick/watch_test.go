@@ -30,7 +30,7 @@ type alerting struct {
 // promised are the alerts that docs/operations.md explains.
 var promised = []string{
 	"BailiwickBehind", "BailiwickConditionErrors", "BailiwickDecisionErrors", "BailiwickDown", "BailiwickExportsDenied",
-	"BailiwickFirstExports", "BailiwickForgedAnswers", "BailiwickForgedNews", "BailiwickLag", "BailiwickMemory", "BailiwickNotReady",
+	"BailiwickFirstExports", "BailiwickForgedAnswers", "BailiwickForgedNews", "BailiwickLag", "BailiwickMailFailing", "BailiwickMailGivenUp", "BailiwickMailLate", "BailiwickMemory", "BailiwickNotReady",
 	"BailiwickOverloaded", "BailiwickPanics", "BailiwickRedisLeftAlone", "BailiwickRevocationSlow", "BailiwickShadowDifference",
 	"BailiwickStale", "BailiwickStoreFailures", "BailiwickUnusualExports",
 }

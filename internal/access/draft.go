@@ -45,4 +45,8 @@ type Draft interface {
 	TakeToken(purpose Purpose, hash [32]byte) (Token, error)
 	// DropTokens makes all tokens of a user worthless.
 	DropTokens(user string) error
+	// Send queues a mail to an account, of which User, To and Purpose must be
+	// given. It goes out when the edit is committed, in the place of one for the same
+	// purpose that has not.
+	Send(m Mail) error
 }

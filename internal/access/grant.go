@@ -91,6 +91,7 @@ type User struct {
 	Attributes      map[string]any // JSON values, for conditions
 	ExternalID      string         // the business system's own key for the user; may be empty
 	Menu            []Section      // sections the user wants in his menu; nil: all that he may see
+	InvitedAt       time.Time      // when he was last asked to choose a password; zero when never
 	CreatedAt       time.Time      // the store says; nobody else can
 	DeletedAt       time.Time      // when Status became UserDeleted
 	Origin          Origin

@@ -63,6 +63,9 @@ func Store(t *testing.T, database func(testing.TB) store.Options) {
 	for name, test := range rebuilding {
 		t.Run(name, func(t *testing.T) { test(b.in(t)) })
 	}
+	for name, test := range mailing {
+		t.Run(name, func(t *testing.T) { test(b.in(t)) })
+	}
 	for name, test := range following {
 		t.Run(name, func(t *testing.T) { test(b.in(t)) })
 	}

@@ -10,6 +10,7 @@ package config
 
 import (
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -28,6 +29,8 @@ type Config struct {
 	Shadow Shadow `yaml:"shadow" doc:"A sample of the answers is given again by stock Casbin, and compared."`
 	Limits Limits `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
 	Log    Log    `yaml:"log" doc:"What is written to standard error."`
+
+	Mail Mail `yaml:"mail" doc:"The mail server, for invitations, new passwords and news of one's account. Without one, mails wait and administrators pass links on."`
 
 	Directory Directory `yaml:"directory" doc:"Accounts and what becomes of them."`
 }
@@ -123,6 +126,20 @@ type Directory struct {
 	RestoreWindow time.Duration `yaml:"restore_window" default:"336h" range:"1h..87600h" doc:"Time for which a deleted account can be restored."`
 }
 
+// Mail says how mails are sent.
+type Mail struct {
+	Server       string        `yaml:"server" doc:"Host of the mail server (SMTP). Empty: no mails are sent."`
+	Port         int           `yaml:"port" default:"587" range:"1..65535" doc:"Its port: 587 goes with starttls, 465 with implicit."`
+	TLS          string        `yaml:"tls" default:"starttls" oneof:"starttls|implicit|none" doc:"starttls: the connection is encrypted before anything is said; implicit: from its first byte; none: not at all, for a server on the same machine."`
+	TLSCA        string        `yaml:"tls_ca" doc:"File with the certificates of authorities that are believed, PEM. Empty: those of the system."`
+	User         string        `yaml:"user" doc:"User to sign in as; empty: none."`
+	Password     string        `yaml:"password" secret:"true" doc:"Password to sign in with. It is never sent in the clear."`
+	PasswordFile string        `yaml:"password_file" fills:"mail.password" doc:"File that holds the password."`
+	From         string        `yaml:"from" doc:"Sender, such as Access <access@example.com>; the name is what mails call the service. Required with server, as is server.public_url, which links begin with."`
+	Timeout      time.Duration `yaml:"timeout" default:"15s" range:"1s..1m" doc:"Most that connecting and each mail may take. No request waits for it."`
+	GiveUpAfter  time.Duration `yaml:"give_up_after" default:"72h" range:"1m..720h" doc:"A mail that could not be sent is tried again for this long, ever more rarely."`
+}
+
 // Log says what is written to standard error.
 type Log struct {
 	Level  string `yaml:"level" default:"info" oneof:"debug|info|warn|error" doc:"Least serious level that is written."`
@@ -152,6 +169,7 @@ func (c Config) Validate() error {
 	c.Server.validate(&wrong)
 	c.Store.validate(&wrong)
 	c.Cache.Redis.validate(&wrong)
+	c.Mail.validate(c.Server.PublicURL, &wrong)
 	return wrong.orNil()
 }
 
@@ -231,6 +249,27 @@ func (r Redis) validate(wrong *Mistakes) {
 	}
 	if !r.TLS && (r.TLSCA != "" || r.TLSCertificate != "" || r.TLSName != "") {
 		wrong.add("cache.redis.tls", "is false, so the other tls settings would not be heeded")
+	}
+}
+
+func (m Mail) validate(publicURL string, wrong *Mistakes) {
+	if m.Server == "" {
+		if m.From != "" || m.User != "" || m.Password != "" {
+			wrong.add("mail.server", "is required with the other settings of mail")
+		}
+		return
+	}
+	if _, err := mail.ParseAddress(m.From); err != nil {
+		wrong.add("mail.from", "must be an address such as access@example.com or Access <access@example.com>, with mail.server")
+	}
+	if publicURL == "" {
+		wrong.add("server.public_url", "is required with mail.server: links in mails begin with it")
+	}
+	if (m.User == "") != (m.Password == "") {
+		wrong.add("mail.user", "and mail.password need each other")
+	}
+	if m.TLS == "none" && (m.Password != "" || m.TLSCA != "") {
+		wrong.add("mail.tls", "is none, so neither a password nor mail.tls_ca can be used")
 	}
 }
 

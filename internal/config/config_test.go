@@ -176,6 +176,7 @@ func TestLoad_everyKeyFromEveryPlace(t *testing.T) {
 		"directory.restore_window": "2h", "log.level": "error", "log.format": "text", "shadow.fraction": "0.00001",
 		"cache.redis.mode": "always", "cache.redis.addresses": "h:1,h:2", "cache.redis.cluster": "true", "cache.redis.tls": "true",
 		"cache.redis.secret": strings.Repeat("x", 32), "cache.redis.timeout": "20ms", "cache.redis.ttl": "2s",
+		"mail.tls": "implicit", "mail.from": "access@example.com", "mail.give_up_after": "2h",
 	}
 	var env []string
 	flags := map[string]string{}
@@ -342,6 +343,11 @@ func TestLoad_mistakes(t *testing.T) {
 		"Sentinels of a Cluster": {file: "cache: {redis: {cluster: true, master: main}}", want: "cache.redis.master: and cache.redis.cluster are both given"},
 		"neither true nor false": {file: "cache: {redis: {tls: yes}}", want: `cache.redis.tls: "yes" is neither true nor false`},
 		"unknown inner key":      {file: "cache: {redis: {adresses: []}}", want: "cache.redis.adresses: is not a key; did you mean cache.redis.addresses?"},
+		"mail from nobody":       {file: "server: {public_url: 'https://h'}\nmail: {server: m}", want: "mail.from: must be an address"},
+		"links to nowhere":       {file: "mail: {server: m, from: a@example.com}", want: "server.public_url: is required with mail.server"},
+		"mail without server":    {file: "mail: {from: a@example.com}", want: "mail.server: is required"},
+		"half of a sign-in":      {file: "server: {public_url: 'https://h'}\nmail: {server: m, from: a@example.com, user: u}", want: "mail.user: and mail.password need each other"},
+		"password in the clear":  {file: "server: {public_url: 'https://h'}\nmail: {server: m, from: a@example.com, user: u, password: s3cret, tls: none}", want: "mail.tls: is none"},
 		"place of a cross mistake": {
 			env: []string{"BAILIWICK_STORE_STALE_AFTER=1s"}, file: "store: {poll_interval: 2s}",
 			want: "BAILIWICK_STORE_STALE_AFTER: store.stale_after: 1s must be longer",

@@ -26,10 +26,24 @@ func (c *call) status() error {
 	for _, x := range s.Caches {
 		w.Caches = append(w.Caches, api.CacheStatus(x))
 	}
+	if s.Mail != nil {
+		w.Mail = mailStatusOf(*s.Mail)
+	}
 	if c.caller.Tenant == access.AllTenants {
 		w.Work = c.api.places.status()
 	}
 	return c.reply(http.StatusOK, w)
+}
+
+func mailStatusOf(m service.MailReport) *api.MailStatus {
+	w := &api.MailStatus{State: "ok", Trouble: m.Trouble, Waiting: m.Waiting, Oldest: utc(m.Oldest), Failed: m.Failed, Sent: m.Sent}
+	switch {
+	case !m.Configured:
+		w.State = "off"
+	case m.Trouble != "":
+		w.State = "failing"
+	}
+	return w
 }
 
 func replicaOf(r service.ReplicaStatus) api.Replica {

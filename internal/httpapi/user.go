@@ -73,6 +73,8 @@ var userRoutes = []route{
 		func(c *call, id string, change access.Change) (access.User, access.Revision, error) {
 			return c.api.o.Directory.DeactivateUser(c.ctx(), c.caller, c.tenant, id, change)
 		}),
+	inviteRoute(":invite", "Invite an account that is disabled, or once more one that is invited", (*service.Directory).InviteUser),
+	inviteRoute(":resend", "Send an invitation again", (*service.Directory).ResendInvitation),
 	fieldRoute(http.MethodPut, "/groups", "groups", api.UserGroups{}, "Replace the groups of an account, in their order", func(b *userBody) service.UserAct { return b.patch.Act }),
 	fieldRoute(http.MethodPost, "/groups:add", "groups", api.UserGroups{}, "Put an account into groups, all or none", func(b *userBody) service.UserAct { return service.AddGroups(*b.patch.Groups) }),
 	fieldRoute(http.MethodPost, "/groups:remove", "groups", api.UserGroups{}, "Take an account out of groups, all or none", func(b *userBody) service.UserAct { return service.RemoveGroups(codesOf(*b.patch.Groups)) }),
@@ -150,7 +152,7 @@ func fieldRoute(method, below, field string, body any, summary string, act func(
 var userMembers = []string{"email", "name", "external_id", "groups", "roles", "grants", "licences", "applications_off", "attributes", "menu"}
 
 var (
-	newUserNames     = names{known: slices.Concat([]string{"id", "status"}, userMembers, editMembers), closed: true}
+	newUserNames     = names{known: slices.Concat([]string{"id", "status", "invite"}, userMembers, editMembers), closed: true}
 	userPatchNames   = names{known: slices.Concat(userMembers, editMembers), closed: true}
 	userFieldNames   = names{known: slices.Concat([]string{"status"}, userMembers), closed: true}
 	membershipNames  = names{known: []string{"group", "scope", "from", "until"}, closed: true}
@@ -163,6 +165,7 @@ var (
 // userBody is what a body says of an account.
 type userBody struct {
 	id, status string
+	invite     bool
 	patch      service.UserPatch
 	given      map[string]bool
 	edit       api.Edit
@@ -184,6 +187,8 @@ func (r *reader) userMember(at, name string, b *userBody) error {
 		return r.text(field, &b.id)
 	case "status":
 		return r.text(field, &b.status)
+	case "invite":
+		return r.flag(field, &b.invite)
 	case "email":
 		return r.optional(field, maxIDBytes, &b.patch.Email)
 	case "name":
@@ -307,6 +312,10 @@ func (c *call) createUser() error {
 	if err != nil {
 		return err
 	}
+	if b.invite {
+		u, link, revision, err := c.api.o.Directory.CreateInvited(c.ctx(), c.caller, c.tenant, b.newUser(), c.changeOf(b.edit))
+		return c.invited(http.StatusCreated, &u, link, revision, err)
+	}
 	u, revision, err := c.api.o.Directory.CreateUser(c.ctx(), c.caller, c.tenant, b.newUser(), c.changeOf(b.edit))
 	return c.user(http.StatusCreated, &u, revision, err)
 }
@@ -340,12 +349,7 @@ func (c *call) showMember() error {
 
 // user answers with an account.
 func (c *call) user(status int, u *access.User, revision access.Revision, err error) error {
-	if err != nil {
-		return err
-	}
-	w := c.wireUser(u)
-	w.Revision = uint64(revision)
-	return c.reply(status, w)
+	return c.invited(status, u, "", revision, err)
 }
 
 // editAlone reads a body that says nothing but why; it may be left out.
@@ -490,6 +494,9 @@ func (c *call) listUsers() error {
 	w := api.Users{Users: make([]api.User, len(page.Users)), NextPageToken: page.Next, Revision: uint64(page.Revision)}
 	for i := range page.Users {
 		w.Users[i] = c.wireUser(&page.Users[i])
+	}
+	if err := c.tellInvitations(w.Users, page.Users); err != nil {
+		return err
 	}
 	if page.Total >= 0 {
 		w.Total = &page.Total

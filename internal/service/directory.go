@@ -29,6 +29,8 @@ type DirectoryStore interface {
 	// Edit makes one revision of what edit does to a draft, unless judge refuses
 	// the difference. Both run while the tenant is locked.
 	Edit(ctx context.Context, tenant string, c access.Change, edit func(access.Draft) error, judge func(access.Delta) error) (access.Delta, error)
+	// MailsTo gives the newest mail of a purpose to each of these users.
+	MailsTo(ctx context.Context, tenant string, purpose access.MailPurpose, users []string) (map[string]access.Mail, error)
 	// FindUsers gives one page of a list of accounts.
 	FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error)
 }
@@ -38,6 +40,9 @@ type DirectoryOptions struct {
 	// RestoreWindow is how long a deleted account can be restored;
 	// DefaultRestoreWindow when 0.
 	RestoreWindow time.Duration
+	// Mails sends what changes bring about. When it is nil, or has no mail server,
+	// mails wait in the store.
+	Mails *Mails
 }
 
 // NewDirectory keeps everything in the store, asks the authority what callers may
@@ -79,6 +84,9 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 	}
 	if err != nil {
 		return 0, d.authority.noted(caller, tenant, need, err)
+	}
+	if w.mailed && d.opts.Mails != nil {
+		d.opts.Mails.Wake()
 	}
 	return delta.To, d.state.inForce(ctx, tenant, delta)
 }

@@ -17,6 +17,7 @@ type watched struct {
 	groups []access.Group // as they were
 	roles  []access.Role
 	users  []string // ids that were put
+	mailed bool     // a mail was queued
 	asked  bool
 
 	links map[string][]access.Link // groups of those who were put, as they were
@@ -76,6 +77,12 @@ func (w *watched) before() []access.Group {
 		return w.groups
 	}
 	return w.Draft.Policy().Groups
+}
+
+// Send queues a mail.
+func (w *watched) Send(m access.Mail) error {
+	w.mailed = true
+	return w.Draft.Send(m)
 }
 
 // touched names everybody and everything that an edit changed in itself.

@@ -27,6 +27,8 @@ type ReplicasOptions struct {
 	Tenants func() map[string]TenantReport
 	// Caches tells how the caches of this process do.
 	Caches func() []CacheReport
+	// Mail tells how the sending of mails does.
+	Mail func() MailReport
 	// Authority tells which people may look; nil: none of them.
 	Authority *Authority
 	Clock     func() time.Time
@@ -158,6 +160,7 @@ type Status struct {
 	Tenants  []TenantStatus
 	Caches   []CacheReport   // nil for callers of one tenant
 	Replicas []ReplicaStatus // this one too; nil for callers of one tenant
+	Mail     *MailReport     // nil for callers of one tenant
 	Trouble  string          // why other replicas are not shown, in words
 }
 
@@ -188,6 +191,9 @@ func (r *Replicas) Status(ctx context.Context, caller access.Caller) (Status, er
 	}
 	if r.opts.Caches != nil {
 		s.Caches = r.opts.Caches()
+	}
+	if r.opts.Mail != nil {
+		s.Mail = new(r.opts.Mail())
 	}
 	all, err := r.store.Replicas(ctx)
 	if err != nil {

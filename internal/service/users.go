@@ -20,6 +20,7 @@ import (
 type NewUser struct {
 	ID, Email, Name, ExternalID string            // a random id when empty
 	Status                      access.UserStatus // active or disabled; active when empty
+	Invite                      bool              // the account is invited instead, and gets a mail with a link
 	Groups, Roles               []access.Link     // without a group: the tenant's one group for newcomers
 	Grants                      []access.Grant
 	Licences, ApplicationsOff   []string
@@ -78,11 +79,14 @@ func (n NewUser) begin(t access.Draft) (access.User, error) {
 	if u.ID == "" {
 		u.ID = strings.ToLower(rand.Text())
 	}
-	switch u.Status {
-	case "":
+	switch {
+	case n.Invite && u.Status != "":
+		return u, access.Invalid("status", "is not for an account that is invited")
+	case n.Invite:
+		u.Status = access.UserInvited
+	case u.Status == "":
 		u.Status = access.UserActive
-	case access.UserActive, access.UserDisabled:
-	default:
+	case u.Status != access.UserActive && u.Status != access.UserDisabled:
 		return u, access.Invalid("status", "%q is neither active nor disabled, with which accounts can begin", string(u.Status))
 	}
 	if err := access.ValidUserID("id", u.ID); err != nil {
@@ -95,6 +99,11 @@ func (n NewUser) begin(t access.Draft) (access.User, error) {
 	}
 	if len(u.Groups) == 0 {
 		u.Groups = newcomers(t.Policy())
+	}
+	if n.Invite {
+		if err := invite(t, &u); err != nil {
+			return u, err
+		}
 	}
 	return u, nil
 }

@@ -81,6 +81,7 @@ var tables = map[string]string{
 	"one_time_token":  "tenant_id, user_id, purpose, token_hash, expires_at",
 	"shared_secret":   "name, value",
 	"attempt":         "id, caller, request, made_at, status, etag, answer",
+	"mail":            "tenant_id, user_id, purpose, id, recipient, state, created_at, due_at, tries, settled_at, expires_at, trouble",
 	"replica":         "id, address, version, started_at, seen_at, tenants, behind, lag",
 	"revision":        "tenant_id, number, parent, hash, author, source, reason, made_at",
 	"revision_change": "tenant_id, revision, n, kind, name, old_value, new_value",

@@ -22,11 +22,12 @@ const (
 	kindKey    = "key"
 	kindEpoch  = "epoch"
 	kindToken  = "token" // that a one-time token was made
+	kindMail   = "mail"  // that a mail was queued
 )
 
 // event tells whether a change of this kind only says what has happened. No
 // decision reads it, and no row of ours is what its images say.
-func event(kind string) bool { return kind == kindToken }
+func event(kind string) bool { return kind == kindToken || kind == kindMail }
 
 // maxFollowed is how many changes a difference may be made of: beyond it a full
 // load is quicker.

@@ -85,6 +85,7 @@ type userDocument struct {
 	ApplicationsOff []string        `json:"applications_off,omitempty"`
 	Attributes      attributes      `json:"attributes,omitempty"`
 	Menu            []string        `json:"menu,omitzero"` // nil: everything
+	InvitedAt       time.Time       `json:"invited_at,omitzero"`
 	DeletedAt       time.Time       `json:"deleted_at,omitzero"`
 	Origin          place           `json:"origin,omitzero"`
 }
@@ -93,7 +94,7 @@ func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, 
 	body, err := encode(userDocument{
 		Groups: convert(u.Groups, linkOf), Roles: convert(u.Roles, linkOf), Grants: convert(u.Grants, grantOf),
 		Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
-		Menu: texts(u.Menu), DeletedAt: u.DeletedAt.UTC(), Origin: place(u.Origin),
+		Menu: texts(u.Menu), InvitedAt: u.InvitedAt.UTC(), DeletedAt: u.DeletedAt.UTC(), Origin: place(u.Origin),
 	})
 	row := userRow{
 		TenantID: tenant, ID: u.ID, Email: u.Email, Login: loginOf(u.Email), Name: u.Name, Status: string(status), Body: body,
@@ -122,7 +123,7 @@ func (r userRow) user() (access.User, error) {
 		ID: r.ID, Email: r.Email, Name: r.Name, Status: access.UserStatus(r.Status),
 		Groups: convert(d.Groups, linkDocument.link), Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant),
 		Licences: d.Licences, ApplicationsOff: d.ApplicationsOff, Attributes: d.Attributes,
-		ExternalID: r.ExternalID, Menu: retyped[access.Section](d.Menu), CreatedAt: moment(r.CreatedAt), DeletedAt: d.DeletedAt,
+		ExternalID: r.ExternalID, Menu: retyped[access.Section](d.Menu), CreatedAt: moment(r.CreatedAt), InvitedAt: d.InvitedAt, DeletedAt: d.DeletedAt,
 		Origin: access.Origin(d.Origin),
 	}, nil
 }
