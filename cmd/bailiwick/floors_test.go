@@ -76,6 +76,7 @@ var owners = map[string][]string{
 	"github.com/emersion/":               {"internal/accesstest"},
 	"golang.org/x/text":                  {"internal/access"},
 	"github.com/pquerna/otp":             {"internal/service"},
+	"golang.org/x/crypto":                {"internal/service"},
 }
 
 type goPackage struct {

@@ -34,6 +34,7 @@ type house struct {
 	directory *service.Directory
 	past      *service.Past
 	mails     *service.Mails // nil where none are sent
+	accounts  *service.Accounts
 }
 
 // storage is what the services need to be kept somewhere.
@@ -47,6 +48,7 @@ type storage interface {
 	Secret(ctx context.Context) ([]byte, error)
 	service.PastStore
 	Then(at access.Revision) *store.Then
+	service.AccountStore
 }
 
 // furnish wires the rooms over a storage, with caches beside it. source is the
@@ -75,6 +77,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, mails *s
 	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
 		RestoreWindow: cfg.Directory.RestoreWindow, Mails: mails,
 	})
+	h.accounts = service.NewAccounts(s, h.directory, service.AccountsOptions{Clock: now, Log: log})
 	return h
 }
 
@@ -144,6 +147,8 @@ func readBundle(files fs.FS) (*bundle.Bundle, error) {
 // paper is a storage of one policy that was read from files: it can be asked
 // about, and cannot be changed. Its revision is 0, which means "not stored".
 type paper struct {
+	service.AccountStore // none: nobody signs in to files
+
 	facts access.Facts
 	keys  []access.APIKey
 }

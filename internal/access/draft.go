@@ -49,4 +49,13 @@ type Draft interface {
 	// given. It goes out when the edit is committed, in the place of one for the same
 	// purpose that has not.
 	Send(m Mail) error
+	// Password gives what is kept of somebody's password.
+	Password(user string) (Password, error)
+	// PutPassword keeps somebody's password and records that it was changed. All
+	// tokens and sessions of his end, but the session with the hash that is named.
+	PutPassword(user string, p Password, but [32]byte) error
+	// EndSessions ends all sessions of a user, and records it.
+	EndSessions(user string) error
+	// Unlock forgets the failures of a user to sign in, and records it.
+	Unlock(user string, counted [32]byte) error
 }

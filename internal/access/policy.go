@@ -33,6 +33,7 @@ type Policy struct {
 	Functions   Functions // for a model other than the built-in one
 	Anonymous   string    // code of the group that questions without a user belong to
 	NeedBase    bool      // every regular group must be based on another one
+	SignIn      SignInRules
 	Licences    []Licence
 	Scopes      []ScopeNode
 	Catalogue   []Application

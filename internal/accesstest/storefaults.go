@@ -388,7 +388,7 @@ func (b *storeBattery) dump(t *testing.T) []byte {
 	var all bytes.Buffer
 	for _, table := range []string{
 		"tenant", "subject_stripe", "casbin_rule", "applications", "roles", "user_groups", "scopes", "conditions",
-		"users", "api_key", "one_time_token", "revision", "revision_change", "bailiwick_version",
+		"users", "api_key", "one_time_token", "credential", "session", "sign_in_failure", "revision", "revision_change", "bailiwick_version",
 	} {
 		if err := dumpTable(t.Context(), b.raw, table, &all); err != nil {
 			t.Fatal(err)

@@ -15,8 +15,20 @@ var errPanic = errors.New("panic")
 // authenticate finds out who is calling, where the route wants to know. What
 // the caller may do is decided by the services.
 func (c *call) authenticate() error {
+	if c.route.sameSite {
+		return c.fromHere(false)
+	}
 	if c.route.need == "" {
 		return nil
+	}
+	if secret, err := c.cookie(); secret != "" || err != nil {
+		if err != nil {
+			return err
+		}
+		return c.bySession(secret)
+	}
+	if c.route.need == needSession {
+		return service.ErrSignedOut
 	}
 	text, ok := c.key()
 	if !ok {

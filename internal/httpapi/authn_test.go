@@ -125,7 +125,7 @@ func TestAuthority_matrix(t *testing.T) {
 			}
 			want := max(e.status, 200)
 			switch {
-			case e.need != "" && c.kind == "":
+			case e.need == httpapi.NeedSession, e.need != "" && c.kind == "":
 				want = 401
 			case rank[c.kind] < rank[e.need], c.foreign && e.need != "" && !e.any, e.all && !c.all:
 				want = 403

@@ -102,3 +102,6 @@ func ProblemOf(err error) api.Problem { return problemOf(err) }
 
 // HTTP shows the server that was built.
 func HTTP(s *Server) *http.Server { return s.http }
+
+// NeedSession is what routes about oneself need.
+const NeedSession = needSession

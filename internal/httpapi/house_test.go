@@ -121,6 +121,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{Authority: h.authority}),
 	}
 	h.options.Decisions.Recall(h.past)
+	h.options.Accounts = service.NewAccounts(h.store, h.options.Directory, service.AccountsOptions{Clock: clock, Log: log})
 	for _, c := range change {
 		c(&h.options)
 	}

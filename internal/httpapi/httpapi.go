@@ -32,6 +32,7 @@ type Options struct {
 	Tenants   *service.Tenants
 	Directory *service.Directory
 	Keys      *service.Keys
+	Accounts  *service.Accounts
 	Follower  *service.Follower
 	Replicas  *service.Replicas // nil: there is no /v1/status
 
@@ -71,6 +72,7 @@ type door struct {
 	ages      ages
 	docs      []byte
 	publicURL atomic.Pointer[string]
+	origins   *http.CrossOriginProtection
 	draining  atomic.Bool
 }
 
@@ -85,7 +87,7 @@ func newDoor(o Options) (*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &door{o: o, docs: page, places: newPlaces(o.Places), tracer: tracer(o.Tracing)}
+	a := &door{o: o, docs: page, places: newPlaces(o.Places), origins: originsOf(o.PublicURL), tracer: tracer(o.Tracing)}
 	a.setPublicURL(o.PublicURL)
 	a.metrics = newMetrics(o, a.places)
 	return a, a.register()
@@ -131,6 +133,7 @@ type call struct {
 	id     string
 	tenant string
 	caller access.Caller
+	signed service.SignedIn // zero where the caller came with a key
 	in     *reader
 	query  map[string]string // the parameters of the query that were given
 	match  *access.Match     // what a change expects of what it is about; nil: nothing

@@ -115,6 +115,10 @@ func specOf(t *testing.T, routes []httpapi.Route) []byte {
 var securitySchemes = object{
 	"bearer": object{"type": "http", "scheme": "bearer", "description": "An API key: bw_…"},
 	"header": object{"type": "apiKey", "in": "header", "name": "X-API-Key"},
+	"session": object{
+		"type": "apiKey", "in": "cookie", "name": "__Host-bailiwick",
+		"description": "Whoever has signed in. Requests that are no GET repeat csrf_token in the header X-CSRF-Token.",
+	},
 }
 
 func tagsOf(routes []httpapi.Route) []any {
@@ -146,8 +150,13 @@ func operationOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 	if parameters := parametersOf(r); len(parameters) > 0 {
 		op["parameters"] = parameters
 	}
-	if r.Need != "" {
-		op["security"] = []any{object{"bearer": []any{}}, object{"header": []any{}}}
+	session := object{"session": []any{}}
+	switch r.Need {
+	case "":
+	case string(httpapi.NeedSession):
+		op["security"] = []any{session}
+	default:
+		op["security"] = []any{object{"bearer": []any{}}, object{"header": []any{}}, session}
 		op["x-key-kind"] = r.Need
 	}
 	return op

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 
 	"github.com/go-json-experiment/json"
@@ -43,6 +44,12 @@ var kinds = []kind{
 	{errTests, http.StatusUnprocessableEntity, "tests_failed", "The policy does not keep its own decision tests"},
 	{errImport, http.StatusUnprocessableEntity, "import_invalid", "The table holds mistakes, and nothing was imported"},
 	{access.ErrInvalid, http.StatusBadRequest, "invalid", "The request breaks a rule"},
+	{service.ErrRefused, http.StatusUnauthorized, "sign_in_refused", "The e-mail or the password is wrong, or the account cannot sign in"},
+	{service.ErrSignedOut, http.StatusUnauthorized, "signed_out", "Nobody is signed in"},
+	{service.ErrTooMany, http.StatusTooManyRequests, "too_many", "This was tried too often"},
+	{errCrossSite, http.StatusForbidden, "cross_site", "The request does not come from this site"},
+	{errPlain, http.StatusForbidden, "https_required", "Signing in needs an encrypted connection"},
+	{errUnfinished, http.StatusForbidden, "sign_in_unfinished", "Something must be done before anything else"},
 	{service.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "The API key is missing or not valid"},
 	{access.ErrForbidden, http.StatusForbidden, "forbidden", "The caller may not do that here"},
 	{service.ErrGone, http.StatusGone, "gone", "What was named can no longer be had back"},
@@ -172,6 +179,10 @@ func (c *call) refuse(err error) {
 		}
 	case http.StatusServiceUnavailable:
 		h["Retry-After"] = headerSoon
+	case http.StatusTooManyRequests:
+		if many := (*service.TooMany)(nil); errors.As(err, &many) {
+			h["Retry-After"] = []string{itoa(int64(math.Ceil(many.After.Seconds())))}
+		}
 	}
 	c.write(p.Status, body)
 }

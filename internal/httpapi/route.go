@@ -25,6 +25,9 @@ type route struct {
 	authzen      bool           // 400 for a wrong content type
 	change       bool           // changes something
 	inMemory     bool           // waits for nothing, so it needs no time limit
+	apart        bool           // takes no place among the work of others: it has bounds of its own
+	unfinished   bool           // can be used before sign-in is finished
+	sameSite     bool           // cannot be used by other sites, though nobody has signed in yet
 	limit        int64          // bytes of the body; maxBody when 0
 	time         time.Duration  // requestTime when 0
 	query        []param        // what may stand behind the ?
@@ -46,7 +49,7 @@ const searchText = "A search that cannot be finished in time is 503, never a par
 // routes is the API: each noun of the directory has its part in its own file.
 // Paths that only exist below /t/{tenant} do not exist.
 var routes = slices.Concat(firstRoutes, groupRoutes, roleRoutes, userRoutes, transferRoutes,
-	catalogueRoutes, scopeRoutes, licenceRoutes, navigationRoutes)
+	catalogueRoutes, scopeRoutes, licenceRoutes, navigationRoutes, signInRoutes)
 
 // firstRoutes is everything but the directory.
 var firstRoutes = []route{
@@ -215,6 +218,9 @@ func (r *route) bodyLimit() int64 {
 // work tells what kind of work a request is before its body is read; false for
 // questions, where it depends on what is asked.
 func (r *route) work() (work, bool) {
+	if r.apart {
+		return searches, false
+	}
 	if r.change {
 		return writes, true
 	}
@@ -222,7 +228,7 @@ func (r *route) work() (work, bool) {
 }
 
 func (r *route) timeLimit() time.Duration {
-	if r.inMemory || r.need == "" {
+	if r.inMemory || r.need == "" && !r.apart {
 		return 0
 	}
 	if r.time == 0 {

@@ -85,6 +85,32 @@ func (w *watched) Send(m access.Mail) error {
 	return w.Draft.Send(m)
 }
 
+// PutPassword keeps somebody's password.
+func (w *watched) PutPassword(user string, p access.Password, but [32]byte) error {
+	w.users = append(w.users, user)
+	return w.Draft.PutPassword(user, p, but)
+}
+
+// EndSessions ends somebody's sessions.
+func (w *watched) EndSessions(user string) error {
+	w.users = append(w.users, user)
+	return w.Draft.EndSessions(user)
+}
+
+// Unlock lets somebody try to sign in again.
+func (w *watched) Unlock(user string, counted [32]byte) error {
+	w.users = append(w.users, user)
+	return w.Draft.Unlock(user, counted)
+}
+
+// PutToken keeps a token of somebody.
+func (w *watched) PutToken(t access.Token) error {
+	if t.User != "" {
+		w.users = append(w.users, t.User)
+	}
+	return w.Draft.PutToken(t)
+}
+
 // touched names everybody and everything that an edit changed in itself.
 func (w *watched) touched(d *access.Delta) []string {
 	names := map[string]bool{}

@@ -153,6 +153,9 @@ func fresh(base, current access.Revision) error {
 // the difference that the changes make.
 func (w *write) seal(c access.Change) (access.Delta, error) {
 	before := w.tenant.Revision
+	if err := w.signOut(); err != nil {
+		return access.Delta{}, fmt.Errorf("end sessions: %w", err)
+	}
 	if err := w.record(c); err != nil {
 		return access.Delta{}, err
 	}

@@ -21,13 +21,22 @@ const (
 	kindRule   = "rule"
 	kindKey    = "key"
 	kindEpoch  = "epoch"
-	kindToken  = "token" // that a one-time token was made
-	kindMail   = "mail"  // that a mail was queued
+
+	kindToken    = "token"    // that a one-time token was made
+	kindMail     = "mail"     // that a mail was queued
+	kindPassword = "password" // that one was set, without it
+	kindSession  = "session"  // that somebody else has ended them, or let their user try again
 )
 
 // event tells whether a change of this kind only says what has happened. No
 // decision reads it, and no row of ours is what its images say.
-func event(kind string) bool { return kind == kindToken || kind == kindMail }
+func event(kind string) bool {
+	switch kind {
+	case kindToken, kindMail, kindPassword, kindSession:
+		return true
+	}
+	return false
+}
 
 // maxFollowed is how many changes a difference may be made of: beyond it a full
 // load is quicker.

@@ -50,6 +50,7 @@ type settingsDocument struct {
 	Root        string              `json:"root"`
 	Model       string              `json:"model,omitempty"`
 	Functions   *functionsDocument  `json:"functions,omitempty"`
+	SignIn      *signInDocument     `json:"sign_in,omitempty"`
 	Anonymous   string              `json:"anonymous,omitempty"`
 	NeedBase    bool                `json:"groups_need_base,omitempty"`
 	Licences    []licenceDocument   `json:"licences,omitempty"`
@@ -78,7 +79,7 @@ func (d licenceDocument) licence() access.Licence {
 func settingsOf(p *access.Policy, f *access.Facts) settingsDocument {
 	return settingsDocument{
 		Description: p.Description, Combining: string(f.Combining), Root: string(f.Root), Model: p.Model, Functions: functionsOf(p.Functions),
-		Anonymous: p.Anonymous, NeedBase: p.NeedBase, Licences: convert(p.Licences, licenceOf),
+		SignIn: signInOf(p.SignIn), Anonymous: p.Anonymous, NeedBase: p.NeedBase, Licences: convert(p.Licences, licenceOf),
 		Guarantees: convert(p.Guarantees, guaranteeOf), Origin: place(p.Origin),
 	}
 }

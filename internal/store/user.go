@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"gorm.io/gorm"
 
@@ -65,16 +64,7 @@ func (r userRow) image() any {
 type login = sql.NullString
 
 func loginOf(email string) login {
-	return login{String: strings.Map(folded, email), Valid: email != ""}
-}
-
-// folded gives the lowest of the characters that differ from r only in case.
-func folded(r rune) rune {
-	lowest := r
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		lowest = min(lowest, f)
-	}
-	return lowest
+	return login{String: access.FoldCase(email), Valid: email != ""}
 }
 
 type userDocument struct {

@@ -1,0 +1,93 @@
+package api
+
+import "time"
+
+// SignIn is who somebody says to be.
+type SignIn struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+// SignedIn is a session as its owner sees it. Its secret is in the cookie
+// __Host-bailiwick and nowhere else.
+type SignedIn struct {
+	Tenant string `json:"tenant"`
+	// Who has signed in.
+	User  string `json:"user"`
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name,omitempty"`
+	// Goes into the header X-CSRF-Token of every request that is not a GET.
+	CSRFToken string `json:"csrf_token"`
+	// What must be done before anything else: second-factor, or password (choose a new one); left out when nothing.
+	Next string `json:"next,omitempty"`
+	// Whether the password must be changed.
+	MustChange bool    `json:"must_change,omitzero"`
+	Session    Session `json:"session"`
+}
+
+// Session is somebody who has signed in, on one device.
+type Session struct {
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	// About when it was last used.
+	Seen time.Time `json:"seen"`
+	// When it ends, whatever happens.
+	Ends time.Time `json:"ends"`
+	// Seconds that it may go unused.
+	IdleSeconds int64 `json:"idle_seconds"`
+	// Where it was begun.
+	Address string `json:"address,omitempty"`
+	// The program that it said to be.
+	Agent string `json:"agent,omitempty"`
+	// It is the one that asks.
+	Current bool `json:"current,omitzero"`
+}
+
+// Sessions is a list of sessions, newest first.
+type Sessions struct {
+	Sessions []Session `json:"sessions"`
+}
+
+// OwnPassword changes the own password.
+type OwnPassword struct {
+	// The present one.
+	Current string `json:"current"`
+	// The new one.
+	Password string `json:"password"`
+}
+
+// NewPassword sets somebody's password.
+type NewPassword struct {
+	Password string `json:"password"`
+	Edit
+}
+
+// UserSignIn is what administrators may know of how an account signs in.
+type UserSignIn struct {
+	// Whether it could, with the right password.
+	Can bool `json:"can"`
+	// Why not: subject_disabled, invited, locked, deleted, template_only or no_password.
+	Refusal string `json:"refusal,omitempty"`
+	// When the password was set; left out where there is none.
+	PasswordSet time.Time `json:"password_set,omitzero"`
+	// It must be changed at the next sign-in.
+	MustChange bool `json:"must_change,omitzero"`
+	// When it must be changed.
+	PasswordExpires time.Time `json:"password_expires,omitzero"`
+	// Failures since the last success, as far as they are remembered.
+	Failures int `json:"failures"`
+	// Too many failures have locked the account for a while, or until it is unlocked.
+	Locked bool `json:"locked,omitzero"`
+	// Until when; left out where somebody must unlock it.
+	LockedUntil time.Time `json:"locked_until,omitzero"`
+	// The last tries, newest first.
+	Attempts []Attempt `json:"attempts"`
+}
+
+// Attempt is one try to sign in.
+type Attempt struct {
+	At time.Time `json:"at"`
+	// Left out where it succeeded.
+	Refusal string `json:"refusal,omitempty"`
+	Address string `json:"address,omitempty"`
+}

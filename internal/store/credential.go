@@ -1,0 +1,252 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// credentialRow is a row of credential.
+type credentialRow struct {
+	TenantID   int64
+	UserID     string
+	Password   string
+	SetAt      int64 // microseconds; 0: never
+	MustChange bool
+	Former     string // JSON
+	Attempts   string // JSON
+}
+
+// TableName is asked by gorm.
+func (credentialRow) TableName() string { return "credential" }
+
+// passwordImage is how a password stands in the history: without its hash.
+type passwordImage struct {
+	Set        time.Time `json:"set"`
+	MustChange bool      `json:"must_change,omitempty"`
+}
+
+type attemptDocument struct {
+	At      time.Time `json:"at"`
+	Refusal string    `json:"refusal,omitempty"`
+	Address string    `json:"address,omitempty"`
+}
+
+func attemptOf(a access.Attempt) attemptDocument {
+	return attemptDocument{At: a.At.UTC(), Refusal: string(a.Refusal), Address: a.Address}
+}
+
+func (d attemptDocument) attempt() access.Attempt {
+	return access.Attempt{At: d.At, Refusal: access.Refusal(d.Refusal), Address: d.Address}
+}
+
+func (r credentialRow) password() (access.Password, error) {
+	p := access.Password{Hash: r.Password, Set: moment(r.SetAt), MustChange: r.MustChange}
+	if r.Former == "" {
+		return p, nil
+	}
+	return p, decode("credential "+r.UserID, r.Former, &p.Former)
+}
+
+func credentialRowOf(tenant int64, user string, p access.Password) (credentialRow, error) {
+	former, err := encode(p.Former)
+	row := credentialRow{TenantID: tenant, UserID: user, Password: p.Hash, MustChange: p.MustChange, Former: former}
+	if !p.Set.IsZero() {
+		row.SetAt = p.Set.UnixMicro()
+	}
+	return row, err
+}
+
+// credential reads what somebody signs in with. Nobody has a row until there is
+// something to keep.
+func (v view) credential(user string) (credentialRow, error) {
+	r := credentialRow{TenantID: v.tenant.ID, UserID: user}
+	query := "SELECT user_id, password, set_at, must_change, former, attempts FROM credential WHERE tenant_id = ? AND user_id = ?"
+	err := v.tx.QueryRowContext(v.ctx, query, v.tenant.ID, user).Scan(&r.UserID, &r.Password, &r.SetAt, &r.MustChange, &r.Former, &r.Attempts)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && r.UserID != user {
+		return credentialRow{TenantID: v.tenant.ID, UserID: user}, nil
+	}
+	return r, err
+}
+
+// AccountByLogin gives the account that signs in with this e-mail, in any case
+// of letters. That there is none is no error.
+func (s *Store) AccountByLogin(ctx context.Context, tenant, email string) (access.Account, error) {
+	login := loginOf(email)
+	return s.signingIn(ctx, tenant, "login", login.String, func(r userRow) bool { return r.Login == login })
+}
+
+// AccountOf gives the account with an id. That there is none is no error.
+func (s *Store) AccountOf(ctx context.Context, tenant, id string) (access.Account, error) {
+	return s.signingIn(ctx, tenant, "id", id, func(r userRow) bool { return r.ID == id })
+}
+
+func (s *Store) signingIn(ctx context.Context, tenant, column, value string, is func(userRow) bool) (access.Account, error) {
+	a := access.Account{Tenant: tenant}
+	err := s.snapshot(ctx, tenant, func(v view) (err error) {
+		if a.Rules, err = v.signInRules(); err != nil {
+			return err
+		}
+		row, err := (&reading{view: v}).userRow(column, value)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && !is(row) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a.Known = true
+		return v.account(&a, row, s.now())
+	})
+	return a, fault("read an account", err)
+}
+
+func (v view) account(a *access.Account, row userRow, now time.Time) (err error) {
+	if a.User, err = row.user(); err != nil {
+		return err
+	}
+	if a.Template, err = v.onlyTemplates(a.User, now); err != nil {
+		return err
+	}
+	c, err := v.credential(a.User.ID)
+	if err != nil {
+		return err
+	}
+	a.Password, err = c.password()
+	return err
+}
+
+func (v view) signInRules() (access.SignInRules, error) {
+	var d settingsDocument
+	err := decode("settings", v.tenant.Settings, &d)
+	return d.SignIn.rules(), err
+}
+
+// onlyTemplates tells whether all groups that somebody is in now only serve
+// inheritance. Who is in none may sign in.
+func (v view) onlyTemplates(u access.User, now time.Time) (bool, error) {
+	codes := []any{v.tenant.ID}
+	for _, l := range u.Groups {
+		if l.Validity.At(now) {
+			codes = append(codes, l.To)
+		}
+	}
+	if len(codes) == 1 {
+		return false, nil
+	}
+	only := true
+	query := "SELECT code, position, body FROM user_groups WHERE tenant_id = ? AND code IN (" + marks(len(codes)-1) + ")"
+	err := each(v.ctx, v.tx, query, codes, func(rows *sql.Rows) error {
+		var code, body string
+		var position int64
+		if err := rows.Scan(&code, &position, &body); err != nil {
+			return err
+		}
+		var d groupDocument
+		err := decode("group "+code, body, &d)
+		only = only && d.group().Kind == access.GroupTemplate
+		return err
+	})
+	return only, err
+}
+
+// Password gives what is kept of somebody's password.
+func (d *draft) Password(user string) (access.Password, error) {
+	row, err := d.credential(user)
+	if err != nil {
+		return access.Password{}, err
+	}
+	return row.password()
+}
+
+// PutPassword keeps somebody's password and records that it was changed. All
+// tokens and sessions of his end, but the one session that is named.
+func (d *draft) PutPassword(user string, p access.Password, but [32]byte) error {
+	had, err := d.credential(user)
+	if err != nil {
+		return err
+	}
+	row, err := credentialRowOf(d.tenant.ID, user, p)
+	if err != nil {
+		return err
+	}
+	upsert := clause.OnConflict{
+		Columns:   []clause.Column{{Name: "tenant_id"}, {Name: "user_id"}},
+		DoUpdates: clause.AssignmentColumns([]string{"password", "set_at", "must_change", "former"}),
+	}
+	if err := d.w.tx.Clauses(upsert).Create(&row).Error; err != nil {
+		return err
+	}
+	if err := errors.Join(d.DropTokens(user), endSessions(d.w.tx, d.tenant.ID, []string{user}, but)); err != nil {
+		return err
+	}
+	var before any
+	if had.Password != "" {
+		before = passwordImage{Set: moment(had.SetAt), MustChange: had.MustChange}
+	}
+	return d.w.note(kindPassword, user, before, passwordImage{Set: moment(row.SetAt), MustChange: row.MustChange})
+}
+
+// Rehash replaces a password's hash by a stronger one of the same password,
+// unless it was changed meanwhile.
+func (s *Store) Rehash(ctx context.Context, tenant, user, had, has string) error {
+	err := s.aside(ctx, func(tx *gorm.DB) error {
+		row, err := tenantIn(tx, tenant)
+		if err != nil {
+			return err
+		}
+		return tx.Model(&credentialRow{}).Where("tenant_id = ? AND user_id = ? AND password = ?", row.ID, user, had).
+			Update("password", has).Error
+	})
+	return fault("keep a password's hash", err)
+}
+
+func tenantIn(tx *gorm.DB, code string) (tenantRow, error) {
+	var row tenantRow
+	err := tx.Where("code = ?", code).Take(&row).Error
+	return row, known(code, row, err)
+}
+
+// attempted remembers a try of somebody, in front of those before.
+func attempted(tx *gorm.DB, tenant int64, user string, a access.Attempt) error {
+	row := credentialRow{TenantID: tenant, UserID: user}
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&credentialRow{TenantID: tenant, UserID: user, Former: "[]", Attempts: "[]"}).Error; err != nil {
+		return err
+	}
+	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("tenant_id = ? AND user_id = ?", tenant, user).Take(&row).Error
+	if err != nil {
+		return err
+	}
+	var before []attemptDocument
+	if row.Attempts != "" {
+		if err := decode("credential "+user, row.Attempts, &before); err != nil {
+			return err
+		}
+	}
+	text, err := encode(append([]attemptDocument{attemptOf(a)}, before[:min(len(before), access.MaxAttempts-1)]...))
+	if err != nil {
+		return err
+	}
+	return tx.Model(&credentialRow{}).Where("tenant_id = ? AND user_id = ?", tenant, user).Update("attempts", text).Error
+}
+
+// Attempts gives the last tries to sign in to an account, newest first.
+func (s *Store) Attempts(ctx context.Context, tenant, user string) ([]access.Attempt, error) {
+	var all []access.Attempt
+	err := s.snapshot(ctx, tenant, func(v view) error {
+		row, err := v.credential(user)
+		if err != nil || row.Attempts == "" {
+			return err
+		}
+		var d []attemptDocument
+		err = decode("credential "+user, row.Attempts, &d)
+		all = convert(d, attemptDocument.attempt)
+		return err
+	})
+	return all, fault("read the tries to sign in", err)
+}
