@@ -165,5 +165,13 @@ func (a RuleAct) String() string {
 	return a.Name
 }
 
+// On tells whether a rule with this action field is about an action.
+func (a RuleAct) On(action Action) bool {
+	if right := action.Right(); right != 0 {
+		return a.Name == "" && a.Rights&right != 0
+	}
+	return a.All || a.Name == string(action)
+}
+
 // Inherits tells whether the rule also holds in subsections.
 func (a RuleAct) Inherits() bool { return a.Rights&Inherit != 0 }

@@ -244,7 +244,7 @@ func (c *comparison) class(of [2]person) *class {
 
 // signature writes down all that a matrix reads of somebody.
 func (p person) signature(b []byte) []byte {
-	if p.subject == nil || p.account == nil || p.account.status != access.UserActive {
+	if !p.able() {
 		return append(b, '-')
 	}
 	b = append(b, '+')

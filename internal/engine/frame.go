@@ -73,6 +73,13 @@ func (b *binder) frame(facts access.Facts) {
 	b.s.frame = f
 	b.scopeTree()
 	b.readConditions(before)
+	for _, g := range facts.Guarantees {
+		if g.Rule == access.OnlyIf {
+			if err := CheckCondition(g.Condition); err != nil {
+				b.problem(g.Origin, "condition-invalid", "guarantee %s: %s", g.Name, err)
+			}
+		}
+	}
 }
 
 func (b *binder) scopeTree() {

@@ -105,6 +105,13 @@ func (c *cells) at(cell int) (*cellSection, *cellVerb) {
 type person struct {
 	*subject
 	whole bool // it stands for a group, be that a template or not
+	awake bool // as if the account were active, unless it is deleted
+}
+
+// able tells whether the account can be allowed anything.
+func (p person) able() bool {
+	return p.subject != nil && p.account != nil &&
+		(p.account.status == access.UserActive || p.awake && p.account.status != access.UserDeleted)
 }
 
 // memberOf stands for the members of a group.
@@ -152,7 +159,7 @@ func newMatrix(s *Snapshot, side int, c *cells, f *formulas) *matrix {
 // fill makes the matrix of somebody in a scope at a moment.
 func (m *matrix) fill(p person, scope uint32, at time.Time, out []uint32) {
 	clear(out)
-	if p.subject == nil || p.account == nil || p.account.status != access.UserActive {
+	if !p.able() {
 		return
 	}
 	m.begin(p, scope, at)

@@ -91,7 +91,7 @@ func (c *comparison) superusers(k *class, all *access.Consequences) {
 }
 
 func (m *matrix) isSuper(p person, at time.Time) bool {
-	if p.subject == nil || p.account == nil || p.account.status != access.UserActive {
+	if !p.able() {
 		return false
 	}
 	m.begin(p, everywhere, at)
