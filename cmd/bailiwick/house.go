@@ -199,7 +199,7 @@ func (p *paper) AddKey(_ context.Context, k access.APIKey, _ access.Change) erro
 
 func (p *paper) RevokeKey(context.Context, string, string, access.Change) error { return errPaper }
 
-func (p *paper) Apply(context.Context, *access.Policy, access.Change) (access.Delta, error) {
+func (p *paper) Replace(context.Context, *access.Policy, access.Change, func(access.Reading, access.Delta) error) (access.Delta, error) {
 	return access.Delta{}, errPaper
 }
 

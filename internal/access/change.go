@@ -13,6 +13,10 @@ type Change struct {
 	Reason string   // in the author's words; may be empty
 	DryRun bool     // judged as if it were made, and then not made; the directory knows it
 	Match  *Match   // what he has seen of the thing that it is about; nil: he does not say
+
+	// Rehearse goes through everything but the commit: what is wrong with the
+	// change comes to light, and nothing is written.
+	Rehearse bool
 }
 
 // Match makes a change depend on one thing as its author has seen it, however

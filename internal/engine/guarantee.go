@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,16 +20,23 @@ import (
 const maxBreaches = 10
 
 // Breaches tells which guarantees of a tenant are not kept in a sight of it, now
-// or at any later moment. Only whoever is named, as in rules, and whoever has
-// links to them is looked at; everybody where who is nil, and where holders have
-// to be counted.
-func (e *Engine) Breaches(ctx context.Context, in access.Sight, who []string) ([]access.Breach, error) {
-	v, ok := in.(*Sight)
+// or at any later moment. Where it is known what was kept before, only whoever is
+// named, as in rules, and whoever has links to them is looked at; everybody where
+// something differs that bears upon all, and where holders have to be counted.
+func (e *Engine) Breaches(ctx context.Context, before, after access.Sight, who []string) ([]access.Breach, error) {
+	v, ok := after.(*Sight)
 	if !ok {
-		return nil, fmt.Errorf("look for breaches in %T: this is no sight of this engine", in)
+		return nil, fmt.Errorf("look for breaches in %T: this is no sight of this engine", after)
 	}
 	if v.snapshot.foreign != nil || len(v.snapshot.source.Guarantees) == 0 {
 		return nil, nil
+	}
+	was, ok := before.(*Sight)
+	if !ok || was.snapshot.foreign != nil || bearsOnAll(was.snapshot, v.snapshot) ||
+		!reflect.DeepEqual(was.snapshot.source.Guarantees, v.snapshot.source.Guarantees) {
+		who = nil
+	} else if who == nil {
+		who = []string{}
 	}
 	g, err := newGuard(ctx, v)
 	if err != nil {

@@ -28,6 +28,16 @@ func (e *Engine) Sight(tenant string) (access.Sight, error) {
 	return &Sight{engine: e, snapshot: s, now: e.options.Clock()}, nil
 }
 
+// Imagine gives a sight of facts that are not in force. Its error is access.Problems
+// where they cannot be compiled.
+func (e *Engine) Imagine(f access.Facts) (access.Sight, error) {
+	s, err := compile(f, e.options, e.memory)
+	if err != nil {
+		return nil, err
+	}
+	return &Sight{engine: e, snapshot: s, now: e.options.Clock()}, nil
+}
+
 // At gives the same sight at another moment: what is limited in time is judged
 // by it.
 func (s *Sight) At(now time.Time) access.Sight {

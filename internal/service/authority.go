@@ -26,6 +26,14 @@ type Foresight interface {
 	// Foresee gives sights of the tenant before and after a difference, without
 	// putting it in force. ErrStale: it does not begin at what is in force.
 	Foresee(ctx context.Context, d access.Delta) (before, after access.Sight, err error)
+	// Imagine gives a sight of facts that are not in force.
+	Imagine(f access.Facts) (access.Sight, error)
+	// Consequences tells who gains, loses or has changed what between two sights.
+	Consequences(ctx context.Context, before, after access.Sight, o access.ConsequenceOptions) (access.Consequences, error)
+	// Breaches tells which guarantees are not kept in the later of two sights, as
+	// far as those can break them who are named and whoever has links to them. All
+	// are looked at where the sight before is nil.
+	Breaches(ctx context.Context, before, after access.Sight, who []string) ([]access.Breach, error)
 }
 
 // AuthorityOptions for NewAuthority. The zero value works.

@@ -67,14 +67,15 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 		c.Base = access.AnyRevision
 	}
 	var w *watched
+	var j *judgement
 	delta, err := d.store.Edit(ctx, tenant, c, func(draft access.Draft) error {
 		w = &watched{Draft: draft}
 		if err := d.matches(ctx, tenant, need, in, w, c.Match); err != nil {
 			return err
 		}
 		return edit(w)
-	}, func(delta access.Delta) error {
-		if err := d.judge(ctx, caller, need, w, delta); err != nil || !c.DryRun {
+	}, func(delta access.Delta) (err error) {
+		if j, err = d.judge(ctx, caller, need, w, c, delta); err != nil || !c.DryRun {
 			return err
 		}
 		return errRehearsed
@@ -84,6 +85,9 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 	}
 	if err != nil {
 		return 0, d.authority.noted(caller, tenant, need, err)
+	}
+	if c.Rehearse {
+		return 0, d.authority.rehearsed(ctx, j, delta)
 	}
 	if w.mailed && d.opts.Mails != nil {
 		d.opts.Mails.Wake()

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -111,8 +114,8 @@ func (w *watched) PutToken(t access.Token) error {
 	return w.Draft.PutToken(t)
 }
 
-// touched names everybody and everything that an edit changed in itself.
-func (w *watched) touched(d *access.Delta) []string {
+// touchedBy names whom a difference is about.
+func touchedBy(d *access.Delta) map[string]bool {
 	names := map[string]bool{}
 	for _, rules := range [][]access.Rule{d.Gone, d.Rules} {
 		for _, r := range rules {
@@ -122,7 +125,17 @@ func (w *watched) touched(d *access.Delta) []string {
 	for _, u := range d.Users {
 		names[access.Name(access.KindUser, u.ID)] = true
 	}
-	for _, id := range slices.Concat(d.Left, w.users) {
+	for _, id := range d.Left {
+		names[access.Name(access.KindUser, id)] = true
+	}
+	delete(names, access.SuperuserRole)
+	return names
+}
+
+// touched names everybody and everything that an edit changed in itself.
+func (w *watched) touched(d *access.Delta) []string {
+	names := touchedBy(d)
+	for _, id := range w.users {
 		names[access.Name(access.KindUser, id)] = true
 	}
 	if w.asked {
@@ -130,7 +143,6 @@ func (w *watched) touched(d *access.Delta) []string {
 		differing(names, access.KindGroup, w.groups, p.Groups, func(g access.Group) string { return g.Code })
 		differing(names, access.KindRole, w.roles, p.Roles, func(r access.Role) string { return r.Code })
 	}
-	delete(names, access.SuperuserRole)
 	return slices.Sorted(maps.Keys(names))
 }
 
@@ -154,19 +166,47 @@ func differing[T any](names map[string]bool, kind access.Kind, before, after []T
 type judgement struct {
 	before, after access.Sight
 	touched       []string
-	draft         access.Draft
+	draft         access.Reading // of what the change leads to
+	broken        []access.Breach
 }
 
-// judge refuses a change that its caller has no authority for. It runs while the
-// tenant is locked, so what it sees is what the change meets and leads to.
-func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, w *watched, delta access.Delta) error {
+// judge refuses a change that its caller has no authority for, or that breaks a
+// guarantee. It runs while the tenant is locked, so what it sees is what the
+// change meets and leads to. A change that is only rehearsed is judged too, but
+// for the guarantees, which are told.
+func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, w *watched, c access.Change, delta access.Delta) (*judgement, error) {
+	j := &judgement{touched: w.touched(&delta), draft: w.Draft}
 	if delta.Frame != nil && !delta.Frame.Ours() {
-		return nil // only keys come so far, and nobody holds anything by our words
+		return j, nil // only keys come so far, and nobody holds anything by our words
 	}
+	in, err := d.authority.foresee(ctx, caller, need, j, delta)
+	if err != nil || !j.before.Frame().Ours() {
+		return j, err
+	}
+	if need.Own {
+		err = j.own(ctx, caller)
+	} else if !in.Superuser {
+		if err = j.ceiling(ctx, in); err == nil {
+			err = j.charged(ctx, caller, need, w)
+		}
+		if err == nil {
+			err = d.authority.indirect(ctx, caller, j)
+		}
+	}
+	if err == nil {
+		err = j.keepsSuperuser(ctx)
+	}
+	if err == nil {
+		err = d.authority.guarantees(ctx, j, c.Rehearse)
+	}
+	return j, err
+}
+
+// foresee looks at what a difference leads to, and at where the caller may make it.
+func (a *Authority) foresee(ctx context.Context, caller access.Caller, need Need, j *judgement, delta access.Delta) (Reach, error) {
 	var in Reach
-	j := judgement{touched: w.touched(&delta), draft: w.Draft}
-	err := d.authority.upToDate(ctx, delta.Tenant, delta.From, func() (err error) {
-		if j.before, j.after, err = d.authority.sights.Foresee(ctx, delta); err != nil {
+	err := a.upToDate(ctx, delta.Tenant, delta.From, func() (err error) {
+		if j.before, j.after, err = a.sights.Foresee(ctx, delta); err != nil {
 			return err
 		}
 		if caller.IsKey() {
@@ -176,20 +216,108 @@ func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, 
 		in, err = reach(ctx, j.before, caller, need)
 		return err
 	})
-	if err != nil || !j.before.Frame().Ours() {
-		return err
+	return in, err
+}
+
+// guarantees refuses what would break one. Where a change is only rehearsed, what
+// it would break is noted.
+func (a *Authority) guarantees(ctx context.Context, j *judgement, rehearse bool) error {
+	var err error
+	j.broken, err = a.sights.Breaches(ctx, j.before, j.after, j.touched)
+	if err == nil && len(j.broken) > 0 && !rehearse {
+		err = &GuaranteeBroken{Breaches: j.broken}
 	}
-	if need.Own {
-		err = j.own(ctx, caller)
-	} else if !in.Superuser {
-		if err = j.ceiling(ctx, in); err == nil {
-			err = j.charged(ctx, caller, need, w)
+	return err
+}
+
+// GuaranteeBroken is an ErrConflict: the change would break guarantees.
+type GuaranteeBroken struct{ Breaches []access.Breach } //nolint:errname // it says what happened
+
+// Error names the first breach and the way that leads to it.
+func (e *GuaranteeBroken) Error() string {
+	text := "the guarantee " + BreachText(&e.Breaches[0])
+	if n := len(e.Breaches) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more)", n)
+	}
+	return text
+}
+
+// Unwrap makes it an error of kind ErrConflict.
+func (*GuaranteeBroken) Unwrap() error { return ErrConflict }
+
+// BreachText tells a breach in one sentence: which guarantee, whom, what, and the
+// way from the holder to the rule.
+func BreachText(b *access.Breach) string {
+	text := b.Guarantee + " would be broken: " + b.Why
+	if b.Action != "" {
+		text += fmt.Sprintf(" (%s on %s at %s)", b.Action, b.Section, b.Scope)
+	}
+	if !b.From.IsZero() {
+		text += " from " + b.From.UTC().Format(time.RFC3339)
+	}
+	if b.Holder == "" {
+		return text
+	}
+	text += ": " + b.Holder
+	for i, line := range b.Path {
+		if i == len(b.Path)-1 {
+			text += " <- " + line
+			continue
+		}
+		if values := strings.Split(line, ", "); len(values) > 2 {
+			text += " <- " + values[2]
 		}
 	}
+	return text
+}
+
+// indirect: who is no superuser changes what others may do by way of catalogue and
+// licences only as far as he may do it himself. A section that is new, or goes,
+// is what its declaration is about.
+func (a *Authority) indirect(ctx context.Context, caller access.Caller, j *judgement) error {
+	was, is := j.before.Frame(), j.after.Frame()
+	if was == is || sameBearing(was, is) {
+		return nil
+	}
+	all, err := a.sights.Consequences(ctx, j.before, j.after, access.ConsequenceOptions{Names: 1})
 	if err != nil {
 		return err
 	}
-	return j.keepsSuperuser(ctx)
+	known := declaredIn(was)
+	for section := range known {
+		known[section] = declaredIn(is)[section]
+	}
+	for i := range all.All {
+		x := &all.All[i]
+		if !known[x.Section] {
+			continue
+		}
+		for _, action := range x.Actions {
+			d, err := j.before.Decide(ctx, &access.Request{Subject: caller.Subject, Section: x.Section, Actions: []access.Action{action}, Scope: x.Scope})
+			if err != nil {
+				return err
+			}
+			if !d.Allowed {
+				return access.Forbidden("%d users would have %s on %s at %s %s, which %s may not do himself", x.Users, action, x.Section, x.Scope, x.Turn, caller.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// sameBearing tells whether catalogue and licences mean the same for decisions.
+func sameBearing(was, is *access.Facts) bool {
+	return reflect.DeepEqual(was.Catalogue, is.Catalogue) && reflect.DeepEqual(was.Licences, is.Licences) && reflect.DeepEqual(was.Groups, is.Groups)
+}
+
+func declaredIn(f *access.Facts) map[access.Section]bool {
+	all := map[access.Section]bool{}
+	for _, app := range f.Catalogue {
+		for _, s := range app.Sections {
+			all[s.Path] = true
+		}
+	}
+	return all
 }
 
 // own refuses to touch anybody else than oneself, or what one holds.

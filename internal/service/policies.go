@@ -2,8 +2,11 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -43,7 +46,9 @@ func (*TestsFailed) Unwrap() error { return access.ErrInvalid }
 
 // PolicyStore writes policies.
 type PolicyStore interface {
-	Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Delta, error)
+	// Replace makes a policy what its tenant has, unless judge refuses what there
+	// would be. He runs while the tenant is locked.
+	Replace(ctx context.Context, p *access.Policy, c access.Change, judge func(access.Reading, access.Delta) error) (access.Delta, error)
 	CreateTenant(ctx context.Context, t access.Tenant, c access.Change) (access.Revision, error)
 	Heads(ctx context.Context) (map[string]access.Head, error)
 }
@@ -160,7 +165,7 @@ func (p *Policies) check(ctx context.Context, tenant string, files fs.FS, result
 func (p *Policies) write(ctx context.Context, caller access.Caller, policy *access.Policy, o LoadOptions, result *LoadResult) error {
 	change := access.Change{Base: o.Base, Author: caller.Name, Source: o.Source, Reason: o.Reason}
 	if result.Revision == 0 {
-		created, err := p.store.CreateTenant(ctx, access.Tenant{Code: policy.Tenant, Description: policy.Description}, change)
+		created, err := p.create(ctx, policy, change)
 		if err != nil {
 			return err
 		}
@@ -170,10 +175,59 @@ func (p *Policies) write(ctx context.Context, caller access.Caller, policy *acce
 		change.Base = access.AnyRevision
 	}
 	before := result.Revision
-	d, err := p.store.Apply(ctx, policy, change)
+	_, d, err := p.replace(ctx, caller, policy, change)
 	if err != nil {
 		return err
 	}
 	result.Revision, result.Changed = d.To, d.To != before
 	return p.state.inForce(ctx, policy.Tenant, d)
+}
+
+// create makes an empty tenant, which is in force then.
+func (p *Policies) create(ctx context.Context, policy *access.Policy, c access.Change) (access.Revision, error) {
+	made, err := p.store.CreateTenant(ctx, access.Tenant{Code: policy.Tenant, Description: policy.Description}, c)
+	if err != nil {
+		return 0, err
+	}
+	return made, p.state.reach(ctx, p.state.tenant(policy.Tenant), made)
+}
+
+// replace writes a policy, or rehearses that, in front of its judge.
+func (p *Policies) replace(ctx context.Context, caller access.Caller, policy *access.Policy, c access.Change) (*judgement, access.Delta, error) {
+	var j *judgement
+	d, err := p.store.Replace(ctx, policy, c, func(r access.Reading, delta access.Delta) (err error) {
+		j, err = p.authority.judgePolicy(ctx, caller, policy, r, c, delta)
+		return err
+	})
+	return j, d, p.authority.noted(caller, policy.Tenant, Need{Part: "Policies", Action: "update"}, err)
+}
+
+// judgePolicy refuses a policy that takes away the last superuser or breaks a
+// guarantee. Whoever comes so far is a superuser or a key, who may do all else.
+//
+// Where nothing of ours is in force yet, as under a Casbin model of the tenant's
+// own, there is nothing to compare with: what the policy says itself is held
+// against its guarantees.
+func (a *Authority) judgePolicy(ctx context.Context, caller access.Caller, policy *access.Policy, r access.Reading, c access.Change, d access.Delta) (*judgement, error) {
+	j := &judgement{touched: slices.Sorted(maps.Keys(touchedBy(&d))), draft: r}
+	if a == nil || policy.Model != "" {
+		return j, nil
+	}
+	now, err := a.sights.Sight(policy.Tenant)
+	if errors.Is(err, access.ErrNotFound) || err == nil && !now.Frame().Ours() {
+		if j.after, err = a.sights.Imagine(policy.Facts()); err != nil {
+			return j, err
+		}
+		return j, a.guarantees(ctx, j, c.Rehearse)
+	}
+	if err != nil {
+		return j, err
+	}
+	if _, err := a.foresee(ctx, caller, Need{Part: "Policies", Action: "update", Superuser: true}, j, d); err != nil {
+		return j, err
+	}
+	if err := j.keepsSuperuser(ctx); err != nil {
+		return j, err
+	}
+	return j, a.guarantees(ctx, j, c.Rehearse)
 }

@@ -73,6 +73,8 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 		return delta, nil
 	case err != nil:
 		return access.Delta{}, err
+	case c.Rehearse:
+		return delta, nil // rolled back
 	}
 	if err := within(ctx, ending.Commit); err != nil {
 		return access.Delta{}, outcome(delta, err)

@@ -21,13 +21,31 @@ import (
 // means nothing. A policy that no longer has a group or role of theirs is refused, with a list.
 // Rules that have ended by the clock are not stored.
 func (s *Store) Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Delta, error) {
+	return s.Replace(ctx, p, c, nil)
+}
+
+// Replace is Apply with a judge, who is given what there would be and the
+// difference before it is committed and may refuse it; nil judges nothing. He
+// runs while the tenant is locked, see Edit.
+func (s *Store) Replace(ctx context.Context, p *access.Policy, c access.Change, judge func(access.Reading, access.Delta) error) (access.Delta, error) {
 	if err := p.Check().Err(); err != nil {
 		return access.Delta{}, err
 	}
 	if !utf8.ValidString(p.Description) || len(p.Description) > maxDocument {
 		return access.Delta{}, access.Invalid("description", "is not text of at most %d bytes", maxDocument)
 	}
-	return s.commit(ctx, c, existing(p.Tenant), func(w *write) error { return s.apply(w, p) })
+	return s.commit(ctx, c, existing(p.Tenant), func(w *write) error {
+		if judge != nil {
+			w.judge = func(d access.Delta) error {
+				r, err := w.view().reading()
+				if err != nil {
+					return err
+				}
+				return judge(r, d)
+			}
+		}
+		return s.apply(w, p)
+	})
 }
 
 func (s *Store) apply(w *write, p *access.Policy) error {
