@@ -18,6 +18,10 @@ type User struct {
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 	// Until when a deleted account can be restored.
 	RestorableUntil time.Time `json:"restorable_until,omitzero"`
+	// Id of the account that took over what a deleted one was responsible for. It may be deleted itself by now, and have a successor.
+	Successor string `json:"successor,omitempty"`
+	// When everything but ids and moments was taken away from a deleted account.
+	PurgedAt time.Time `json:"purged_at,omitzero"`
 	Revision        uint64    `json:"revision,omitzero"`
 }
 
@@ -163,4 +167,11 @@ type UserOperation struct {
 type UsersChanged struct {
 	Users    []User `json:"users"`
 	Revision uint64 `json:"revision"`
+}
+
+// HandOver names who took over from a deleted account.
+type HandOver struct {
+	// The id of the successor.
+	To string `json:"to"`
+	Edit
 }

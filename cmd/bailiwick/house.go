@@ -46,6 +46,7 @@ type storage interface {
 	service.TenantStore
 	service.DirectoryStore
 	Secret(ctx context.Context) ([]byte, error)
+	Purge(ctx context.Context, tenant string, before time.Time) (access.Delta, error)
 	service.PastStore
 	Then(at access.Revision) *store.Then
 	service.AccountStore
@@ -65,7 +66,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, mails *s
 	h.keys = service.NewKeys(s, service.KeysOptions{Source: source})
 	h.follower = service.NewFollower(h.engine, s, h.keys, service.FollowerOptions{
 		PollInterval: cfg.Store.PollInterval, StaleAfter: cfg.Store.StaleAfter, Announce: near.announce, Scans: h.scans,
-		Secret: s.Secret, Clock: now, Log: log,
+		Secret: s.Secret, Clock: now, Log: log, Purge: purging(s, cfg.Directory.RestoreWindow),
 	})
 	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
 	h.keys.Under(h.authority)
@@ -79,6 +80,13 @@ func furnish(s storage, near *caches, cfg config.Config, source string, mails *s
 	})
 	h.accounts = service.NewAccounts(s, h.directory, service.AccountsOptions{Clock: now, Log: log})
 	return h
+}
+
+// purging purges what was deleted longer ago than it can be restored.
+func purging(s storage, window time.Duration) func(context.Context, string, time.Time) (access.Delta, error) {
+	return func(ctx context.Context, tenant string, now time.Time) (access.Delta, error) {
+		return s.Purge(ctx, tenant, now.Add(-window))
+	}
 }
 
 // rebuild makes an engine of a state of the past. It shares nothing with what
@@ -184,6 +192,10 @@ func (p *paper) LoadAt(context.Context, string, access.Revision) (access.Facts, 
 func (p *paper) Then(access.Revision) *store.Then { return nil } // there are no facts to ask with
 
 func (p *paper) Expire(context.Context, string, time.Time) (access.Delta, error) {
+	return access.Delta{}, nil
+}
+
+func (p *paper) Purge(context.Context, string, time.Time) (access.Delta, error) {
 	return access.Delta{}, nil
 }
 

@@ -94,5 +94,7 @@ type User struct {
 	InvitedAt       time.Time      // when he was last asked to choose a password; zero when never
 	CreatedAt       time.Time      // the store says; nobody else can
 	DeletedAt       time.Time      // when Status became UserDeleted
+	Successor       string         // id of the account that took over what a deleted one was responsible for; may be empty
+	PurgedAt        time.Time      // when all but ids and moments of a deleted account was taken away
 	Origin          Origin
 }

@@ -84,6 +84,7 @@ func rowsOf(t *testing.T, file []byte, f sheet.Format) (head []string, rows map[
 // Req 107, 65: download, edit, import; then the same again changes nothing.
 func TestImport_roundTrip(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		s.user(http.MethodPost, "/users", `{"id":"all","email":"all@example.com","name":"=SUM(A1)","external_id":"+49","status":"disabled",
 			"groups":[{"group":"support","scope":"store:1","from":"2026-01-01T00:00:00Z"},{"group":"sales"}],"roles":[{"role":"exporter","until":"2099-01-01T00:00:00.5Z"}],
 			"grants":[{"section":"System.Orders","crud":10,"scope":"store:2","condition":"context.a == \"x,y\""},{"section":"System.Chats","rights":["show"],"effect":"deny"}],
@@ -122,7 +123,7 @@ func TestImport_roundTrip(t *testing.T) {
 			t.Errorf("%+v", plan.Accounts)
 		}
 		done := s.imports("/users:import?reason=names", edited)
-		if done.Updated != 2 || uint64(done.Revision) != want.Revision+1 {
+		if done.Updated != 2 || done.Revision != want.Revision+1 {
 			t.Errorf("%+v", done)
 		}
 		if u := s.user(http.MethodGet, "/users/nothing", ""); u.Name != "Nobody" || u.Menu == nil {
@@ -135,6 +136,7 @@ func TestImport_roundTrip(t *testing.T) {
 // they come into the one for newcomers (Req 107, 65).
 func TestImport_creates(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		done := s.imports("/users:import?mode=create", "email;name;groups\nnew-1@example.com;One;\nnew-2@example.com;Two;sales@store:1, support@store:2\n")
 		if done.Created != 2 || len(done.Accounts) != 2 || done.Accounts[1].ID == "" || done.Accounts[1].Line != 3 {
 			t.Fatalf("%+v", done)
@@ -165,6 +167,7 @@ func TestImport_creates(t *testing.T) {
 // Every mistake is told with its line and column, and nothing is imported.
 func TestImport_mistakes(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		before := s.list("")
 		table := "id,email,name,groups,roles,grants,licences,status,attributes\n" +
 			"fine,fine@example.com,Fine,sales,,,,,\n" +
@@ -245,6 +248,7 @@ func TestImport_mistakes(t *testing.T) {
 // Req 112: what is shown in lists can be downloaded, and nothing in it is a formula.
 func TestExport(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		s.user(http.MethodPost, "/users", `{"id":"evil","email":"evil@example.com","name":"=HYPERLINK(\"http://x\")","groups":[{"group":"support"}],"grants":[{"section":"System.Orders","crud":2}]}`)
 		w := s.do(http.MethodGet, "/users:export?group=support", "")
 		if got := w.Header().Get("Content-Type"); got != "text/csv; charset=utf-8" {
@@ -334,6 +338,7 @@ func TestExport_breaksOff(t *testing.T) {
 // the same by hand, and sees no more (security: delegated administration).
 func TestImport_delegated(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		s.do(http.MethodPost, "/groups", `{"code":"clerks","name":"Clerks","kind":"regular","grants":[{"section":"System.Access.Users","rights":["show","insert","update"],"scope":"store:1"},{"section":"System.Orders","rights":["show"],"scope":"store:1"}]}`)
 		s.user(http.MethodPost, "/users", `{"id":"clerk","email":"clerk@example.com","name":"Clerk","groups":[{"group":"clerks"}]}`)
 		s.do(http.MethodPost, "/groups", `{"code":"readers","name":"Readers","kind":"regular","grants":[{"section":"System.Orders","rights":["show"]}]}`)
@@ -399,6 +404,7 @@ func TestSoakImport(t *testing.T) {
 		t.Skip("set BAILIWICK_SOAK=1")
 	}
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		for part := range 3 {
 			var text bytes.Buffer
 			text.WriteString("id,email,name,groups\n")
@@ -442,5 +448,102 @@ func TestSoakImport(t *testing.T) {
 		done := decode[api.Imported](t, s.table("xlsx", "/users:import?mode=update", string(file)))
 		close(stop)
 		t.Logf("%d unchanged by xlsx of %d bytes in %s, peak %d MiB above", done.Unchanged, len(file), time.Since(start), (int64(peak.Load())-int64(m.HeapAlloc))>>20)
+	})
+}
+
+// Req 30: who takes over from a deleted account is said when it is deleted, or
+// later, and applications find him in the account. He gets no right by it.
+func TestUser_handOver(t *testing.T) {
+	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
+		s.user(http.MethodPost, "/users", `{"id":"plain","email":"plain@example.com","name":"Plain","groups":[{"group":"new"}]}`)
+		for query, want := range map[string]int{"?hand_over_to=nobody": 400, "?hand_over_to=sales-1": 400, "?hand_over_too=x": 400} {
+			if w := s.do(http.MethodDelete, "/users/sales-1"+query, ""); w.Code != want {
+				t.Errorf("%s: %d %s", query, w.Code, w.Body)
+			}
+		}
+		s.wantProblem(s.do(http.MethodPost, "/users/sales-1:hand-over", `{"to":"plain"}`), 409, "conflict")
+		gone := s.user(http.MethodDelete, "/users/sales-1?hand_over_to=plain&reason=left", "")
+		if gone.Successor != "plain" || s.user(http.MethodGet, "/users/sales-1", "").Successor != "plain" {
+			t.Errorf("%+v", gone)
+		}
+		if allowed, _ := s.asks("plain", "System.Orders", "show"); allowed {
+			t.Error("the successor got a right")
+		}
+		if gone := s.user(http.MethodPost, "/users/sales-1:hand-over", `{"to":"root","reason":"plain is ill"}`); gone.Successor != "root" {
+			t.Errorf("%+v", gone)
+		}
+		s.wantProblem(s.do(http.MethodPost, "/users/sales-1:hand-over", `{}`), 400, "invalid")
+		_, rows := rowsOf(t, s.download("/users:export?status=deleted"), sheet.CSV)
+		if rows["sales-1"]["successor"] != "root" || rows["sales-1"]["deleted_at"] == "" {
+			t.Errorf("%v", rows)
+		}
+		if back := s.user(http.MethodPost, "/users/sales-1:restore", ""); back.Successor != "" || back.Status != "disabled" || back.Groups[0].Group != "sales" {
+			t.Errorf("%+v", back)
+		}
+		reader := person("shop", "plain")
+		s.attempts("shop", access.ErrForbidden, map[string]func(*service.Directory) error{
+			"hand over without a right": func(d *service.Directory) error {
+				_, _, err := d.HandOver(t.Context(), reader, "shop", "sales-1", "plain", once)
+				return err
+			},
+			"delete and hand over without a right": func(d *service.Directory) error {
+				_, _, err := d.DeleteUser(t.Context(), reader, "shop", "sales-1", "plain", once)
+				return err
+			},
+		})
+	})
+}
+
+// Req 30: memberships come back only where the group still exists, and after the
+// window nothing comes back: all but the id is taken away by a revision.
+func TestUser_purge(t *testing.T) {
+	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
+		s.user(http.MethodPost, "/users", `{"id":"both","email":"both@example.com","name":"Both","groups":[{"group":"support"},{"group":"sales"}],"attributes":{"phone":"+49"},"external_id":"x-1"}`)
+		s.user(http.MethodDelete, "/users/both?hand_over_to=sales-1", "")
+		if w := s.do(http.MethodDelete, "/groups/support", ""); w.Code != 200 {
+			t.Fatal(w.Body)
+		}
+		if back := s.user(http.MethodPost, "/users/both:restore", ""); len(back.Groups) != 1 || back.Groups[0].Group != "sales" {
+			t.Errorf("%+v", back.Groups)
+		}
+		s.user(http.MethodDelete, "/users/both?hand_over_to=sales-1", "")
+		before := s.list("").Revision
+		purge := func(after time.Duration) access.Delta {
+			d, err := s.store.Purge(t.Context(), "shop", time.Now().Add(after))
+			s.must(err)
+			return d
+		}
+		if d := purge(-time.Hour); d.From != d.To {
+			t.Error("what can be restored was purged")
+		}
+		if d := purge(time.Hour); uint64(d.To) != before+1 {
+			t.Errorf("purged by %d to %d", d.From, d.To)
+		}
+		if d := purge(time.Hour); d.From != d.To {
+			t.Error("it was purged twice")
+		}
+		s.must(s.follower.Poll(t.Context()))
+		w := s.do(http.MethodGet, "/users/both", "")
+		for _, personal := range []string{"both@", "Both", "+49", "x-1", "sales\""} {
+			if strings.Contains(w.Body.String(), personal) {
+				t.Errorf("%q is still there: %s", personal, w.Body)
+			}
+		}
+		if u := decode[api.User](t, w); u.Status != "deleted" || u.Successor != "sales-1" || u.PurgedAt.IsZero() || u.DeletedAt.IsZero() {
+			t.Errorf("%+v", u)
+		}
+		if ids := s.ids("?status=deleted&q=both@example"); len(ids) != 0 {
+			t.Error("it is found by its e-mail")
+		}
+		s.now = func() time.Time { return time.Now().Add(15 * 24 * time.Hour) }
+		s.wantProblem(s.do(http.MethodPost, "/users/both:restore", ""), 410, "gone")
+		s.wantProblem(s.do(http.MethodPost, "/users", `{"id":"both","email":"other@example.com","name":"Other"}`), 409, "exists")
+		s.user(http.MethodPost, "/users", `{"id":"another","email":"both@example.com","name":"Another"}`)
+		s.must(s.store.Verify(t.Context(), "shop"))
+		if drift, err := s.store.Drift(t.Context(), "shop"); err != nil || len(drift) != 0 {
+			t.Errorf("%v, %v", drift, err)
+		}
 	})
 }

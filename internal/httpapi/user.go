@@ -55,9 +55,15 @@ var userRoutes = []route{
 	},
 	{
 		method: http.MethodDelete, path: onePath, tenant: true, need: access.KeyAdmin, change: true,
-		query: editParams,
+		query: append([]param{{name: "hand_over_to", text: "Id of the account that takes over what this one is responsible for."}}, editParams...),
 		serve: (*call).deleteUser, tag: "Directory", summary: "Delete an account",
-		text: changeText + "It can be restored for a while, and is listed with status=deleted until then.", answer: api.User{},
+		text: changeText + "It can be restored for a while, and is listed with status=deleted. Then all but its id, its successor and the moments is taken away from it.", answer: api.User{},
+	},
+	{
+		method: http.MethodPost, path: onePath + ":hand-over", tenant: true, need: access.KeyAdmin, change: true,
+		serve: (*call).handOver, tag: "Directory", summary: "Say who took over from a deleted account",
+		text: changeText + "Applications that find the account deleted find its successor in it. He gets no right by it: copy_rights does that.",
+		body: api.HandOver{}, answer: api.User{},
 	},
 	actRoute(":restore", "Restore a deleted account",
 		"It comes back disabled, with what it had as far as that still exists. 409 where somebody else has its e-mail by now, 410 when the time for it is over.",
@@ -330,7 +336,26 @@ func (c *call) patchUser() error {
 }
 
 func (c *call) deleteUser() error {
-	u, revision, err := c.api.o.Directory.DeleteUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.changeAsked())
+	u, revision, err := c.api.o.Directory.DeleteUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.word("hand_over_to"), c.changeAsked())
+	return c.user(http.StatusOK, &u, revision, err)
+}
+
+var handOverNames = names{known: slices.Concat([]string{"to"}, editMembers), closed: true}
+
+func (c *call) handOver() error {
+	var w api.HandOver
+	err := c.read(func(r *reader) error {
+		return r.object("", &handOverNames, func(name string) error {
+			if name == "to" {
+				return r.text(name, &w.To)
+			}
+			return r.edit(name, &w.Edit)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	u, revision, err := c.api.o.Directory.HandOver(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.To, changeOf(w.Edit))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
@@ -377,6 +402,7 @@ func (c *call) wireUser(u *access.User) api.User {
 		w.Link = "/v1/tenants/" + c.tenant + "/groups/" + u.Groups[0].To + "/users/" + url.PathEscape(u.ID)
 	}
 	if u.Status == access.UserDeleted {
+		w.Successor, w.PurgedAt = u.Successor, utc(u.PurgedAt)
 		w.RestorableUntil = utc(c.api.o.Directory.RestorableUntil(*u))
 	}
 	for _, l := range u.Groups {

@@ -34,6 +34,7 @@ func init() {
 		"PATCH " + at:                                       {need: access.KeyAdmin, path: users + "/nobody", body: `{"name":"Nobody"}`, status: 404},
 		"DELETE " + at:                                      {need: access.KeyAdmin, path: users + "/nobody", status: 404},
 		"POST " + at + ":restore":                           {need: access.KeyAdmin, path: bob + ":restore", status: 409},
+		"POST " + at + ":hand-over":                         {need: access.KeyAdmin, path: bob + ":hand-over", body: `{"to":"alice"}`, status: 409},
 		"POST " + at + ":activate":                          {need: access.KeyAdmin, path: users + "/nobody:activate", status: 404},
 		"POST " + at + ":deactivate":                        {need: access.KeyAdmin, path: users + "/nobody:deactivate", status: 404},
 		"PUT " + at + "/groups":                             {need: access.KeyAdmin, path: users + "/nobody/groups", body: `{"groups":[]}`, status: 404},
@@ -398,7 +399,7 @@ func TestUser_oneself(t *testing.T) {
 	root := access.Caller{Name: "user:root", Tenant: "shop", Subject: access.Subject{Kind: access.KindUser, ID: "root"}}
 	d := s.options.Directory
 	_, _, off := d.DeactivateUser(context.Background(), root, "shop", "root", access.Change{})
-	_, _, gone := d.DeleteUser(context.Background(), root, "shop", "root", access.Change{})
+	_, _, gone := d.DeleteUser(context.Background(), root, "shop", "root", "", access.Change{})
 	_, _, bulk := d.ChangeUsers(context.Background(), root, "shop", []service.UserOperation{{Op: "deactivate", ID: "root"}}, access.Change{})
 	for _, err := range []error{off, gone, bulk} {
 		if !errors.Is(err, service.ErrConflict) {
@@ -420,7 +421,7 @@ func TestUser_forbidden(t *testing.T) {
 	for _, caller := range []access.Caller{sales, foreign} {
 		_, _, made := d.CreateUser(ctx, caller, "shop", service.NewUser{Email: "x@example.com", Name: "X"}, access.Change{})
 		_, _, patched := d.PatchUser(ctx, caller, "shop", "sales-1", service.UserPatch{Roles: &[]access.Link{{To: "superuser"}}}, access.Change{})
-		_, _, gone := d.DeleteUser(ctx, caller, "shop", "root", access.Change{})
+		_, _, gone := d.DeleteUser(ctx, caller, "shop", "root", "", access.Change{})
 		_, _, back := d.RestoreUser(ctx, caller, "shop", "root", access.Change{})
 		_, _, bulk := d.ChangeUsers(ctx, caller, "shop", []service.UserOperation{{Op: "delete", ID: "root"}}, access.Change{})
 		_, _, shown := d.User(ctx, caller, "shop", "root")

@@ -39,6 +39,7 @@ var userColumns = []userColumn{
 	{"menu", menuCell, readMenuCell},
 	{"created_at", func(u *api.User) string { return momentCell(u.CreatedAt) }, nil},
 	{"deleted_at", func(u *api.User) string { return momentCell(u.DeletedAt) }, nil},
+	{"successor", func(u *api.User) string { return u.Successor }, nil},
 }
 
 func userColumnNames(writable bool) []string {

@@ -51,8 +51,11 @@ type FollowerOptions struct {
 	// Secret gives a random text that all servers over one store share: page tokens
 	// are sealed with it. When it is nil, tokens are good for this process only.
 	Secret func(context.Context) ([]byte, error)
-	Clock  func() time.Time
-	Log    *slog.Logger
+	// Purge takes away what is left of some accounts of a tenant that can no longer
+	// be restored. Nobody does when nil.
+	Purge func(ctx context.Context, tenant string, now time.Time) (access.Delta, error)
+	Clock func() time.Time
+	Log   *slog.Logger
 }
 
 // Follower keeps what decides in step with what is stored. It is the only one
@@ -384,17 +387,36 @@ func (f *Follower) sweeps(ctx context.Context) {
 	}
 }
 
-// Sweep removes, in every tenant, what has run out of its validity. Decisions
-// do not wait for it, they look at the clock themselves; it keeps the stored
-// rules true for any other Casbin tool.
+// Sweep removes, in every tenant, what has run out of its validity, and accounts
+// that can no longer be restored. Decisions do not wait for it, they look at the
+// clock themselves; it keeps the stored rules true for any other Casbin tool.
 func (f *Follower) Sweep(ctx context.Context) {
 	for tenant := range *f.tenants.Load() {
-		d, err := f.source.Expire(ctx, tenant, f.opts.Clock())
-		if err == nil && d.From != d.To {
+		for _, sweep := range []func(context.Context, string, time.Time) (access.Delta, error){f.source.Expire, f.opts.Purge} {
+			if sweep != nil {
+				f.sweep(ctx, tenant, sweep)
+			}
+		}
+	}
+}
+
+// maxSweeps bounds how many revisions one sweep of a tenant makes.
+const maxSweeps = 20
+
+func (f *Follower) sweep(ctx context.Context, tenant string, sweep func(context.Context, string, time.Time) (access.Delta, error)) {
+	for range maxSweeps {
+		d, err := sweep(ctx, tenant, f.opts.Clock())
+		if err == nil && d.From == d.To {
+			return
+		}
+		if err == nil {
 			err = f.inForce(ctx, tenant, d)
 		}
-		if err != nil && ctx.Err() == nil {
-			f.opts.Log.Error("expired facts could not be removed", "tenant", tenant, "error", err)
+		if err != nil {
+			if ctx.Err() == nil {
+				f.opts.Log.Error("what has run out could not be removed", "tenant", tenant, "error", err)
+			}
+			return
 		}
 	}
 }

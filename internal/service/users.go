@@ -531,9 +531,79 @@ func notOneself(caller access.Caller, u *access.User, act string) error {
 }
 
 // DeleteUser takes an account away from decisions and lists. For a while it can
-// be restored as it was.
-func (d *Directory) DeleteUser(ctx context.Context, caller access.Caller, tenant, id string, c access.Change) (access.User, access.Revision, error) {
-	return d.editUser(ctx, caller, tenant, id, "delete", c, deleting(caller))
+// be restored as it was. Where a successor is named, applications are told who
+// took over what the account was responsible for.
+func (d *Directory) DeleteUser(ctx context.Context, caller access.Caller, tenant, id, successor string, c access.Change) (access.User, access.Revision, error) {
+	hand, err := d.handing(ctx, caller, tenant, "delete", successor)
+	if err != nil {
+		return access.User{}, 0, err
+	}
+	remove := deleting(caller)
+	return d.editUser(ctx, caller, tenant, id, "delete", c, func(t access.Draft, u *access.User) error {
+		if err := hand(t, u); err != nil {
+			return err
+		}
+		return remove(t, u)
+	})
+}
+
+// HandOver names, or names anew, who took over from a deleted account.
+func (d *Directory) HandOver(ctx context.Context, caller access.Caller, tenant, id, successor string, c access.Change) (access.User, access.Revision, error) {
+	if successor == "" {
+		return access.User{}, 0, access.Invalid("to", "is required")
+	}
+	hand, err := d.handing(ctx, caller, tenant, "delete", successor)
+	if err != nil {
+		return access.User{}, 0, err
+	}
+	var after access.User
+	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: "delete"}, c, func(t access.Draft) (err error) {
+		if after, err = t.User(id); err != nil {
+			return err
+		}
+		if after.Status != access.UserDeleted {
+			return &access.Error{Kind: ErrConflict, Field: "status", Message: fmt.Sprintf("user %q is not deleted; name the successor when he is", id)}
+		}
+		if err := hand(t, &after); err != nil {
+			return err
+		}
+		t.PutUser(after)
+		return nil
+	})
+	return after, revision, err
+}
+
+// handing gives the act that names a successor: an account that is there, and
+// that the caller may see. It gives the successor no right.
+func (d *Directory) handing(ctx context.Context, caller access.Caller, tenant string, action access.Action, successor string) (UserAct, error) {
+	if successor == "" {
+		return func(access.Draft, *access.User) error { return nil }, nil
+	}
+	in, err := d.authority.Allow(ctx, caller, tenant, Need{Part: "Users", Action: action})
+	if err != nil {
+		return nil, err
+	}
+	seen, err := d.authority.sees(ctx, tenant, in)
+	if err != nil {
+		return nil, err
+	}
+	return func(t access.Draft, u *access.User) error {
+		if successor == u.ID {
+			return access.Invalid("successor", "nobody takes over from himself")
+		}
+		shown, err := seen(access.Name(access.KindUser, successor))
+		if err != nil {
+			return err
+		}
+		if !shown {
+			return access.Invalid("successor", "there is no user %q", successor)
+		}
+		if _, err := userIn(t, "successor", successor); err != nil {
+			return err
+		}
+		u.Successor = successor
+		return nil
+	}, nil
 }
 
 func deleting(caller access.Caller) UserAct {
@@ -557,10 +627,10 @@ func (d *Directory) RestoreUser(ctx context.Context, caller access.Caller, tenan
 		if after.Status != access.UserDeleted {
 			return &access.Error{Kind: ErrConflict, Field: "status", Message: fmt.Sprintf("user %q is not deleted", id)}
 		}
-		if until := d.RestorableUntil(after); !t.Now().Before(until) {
+		if until := d.RestorableUntil(after); !t.Now().Before(until) || !after.PurgedAt.IsZero() {
 			return &access.Error{Kind: ErrGone, Field: "user", Message: fmt.Sprintf("%q could be restored until %s", id, until.UTC().Format(time.RFC3339))}
 		}
-		after.Status, after.DeletedAt = access.UserDisabled, time.Time{}
+		after.Status, after.DeletedAt, after.Successor = access.UserDisabled, time.Time{}, ""
 		keepExisting(t.Policy(), &after)
 		return put(t, &after)
 	})

@@ -28,6 +28,7 @@ type userRow struct {
 
 	ExternalID string
 	CreatedAt  int64 // microseconds; 0: not known
+	DeletedAt  int64 // microseconds, until it is purged; 0: neither deleted nor to be purged
 
 	// What lists are sorted and searched by, see list.go.
 	MailKey, NameKey, Seats, Search string
@@ -77,6 +78,8 @@ type userDocument struct {
 	Menu            []string        `json:"menu,omitzero"` // nil: everything
 	InvitedAt       time.Time       `json:"invited_at,omitzero"`
 	DeletedAt       time.Time       `json:"deleted_at,omitzero"`
+	Successor       string          `json:"successor,omitempty"`
+	PurgedAt        time.Time       `json:"purged_at,omitzero"`
 	Origin          place           `json:"origin,omitzero"`
 }
 
@@ -84,7 +87,7 @@ func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, 
 	body, err := encode(userDocument{
 		Groups: convert(u.Groups, linkOf), Roles: convert(u.Roles, linkOf), Grants: convert(u.Grants, grantOf),
 		Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
-		Menu: texts(u.Menu), InvitedAt: u.InvitedAt.UTC(), DeletedAt: u.DeletedAt.UTC(), Origin: place(u.Origin),
+		Menu: texts(u.Menu), InvitedAt: u.InvitedAt.UTC(), DeletedAt: u.DeletedAt.UTC(), Successor: u.Successor, PurgedAt: u.PurgedAt.UTC(), Origin: place(u.Origin),
 	})
 	row := userRow{
 		TenantID: tenant, ID: u.ID, Email: u.Email, Login: loginOf(u.Email), Name: u.Name, Status: string(status), Body: body,
@@ -92,6 +95,7 @@ func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, 
 	}
 	if status == access.UserDeleted {
 		row.Login = login{} // somebody else may have the e-mail now
+		row.DeletedAt = purgeable(u)
 	}
 	row.fillKeys(u.Licences)
 	if err == nil && u.ExternalID != "" {
@@ -101,6 +105,14 @@ func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, 
 		err = access.Invalid("licences", "the codes of the licences of user %q are longer than %d bytes together", u.ID, maxSeats)
 	}
 	return row, err
+}
+
+// purgeable gives when an account was deleted, as long as it can be purged.
+func purgeable(u access.User) int64 {
+	if u.Status != access.UserDeleted || u.DeletedAt.IsZero() || !u.PurgedAt.IsZero() {
+		return 0
+	}
+	return u.DeletedAt.UnixMicro()
 }
 
 // user gives the account of a row.
@@ -114,6 +126,7 @@ func (r userRow) user() (access.User, error) {
 		Groups: convert(d.Groups, linkDocument.link), Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant),
 		Licences: d.Licences, ApplicationsOff: d.ApplicationsOff, Attributes: d.Attributes,
 		ExternalID: r.ExternalID, Menu: retyped[access.Section](d.Menu), CreatedAt: moment(r.CreatedAt), InvitedAt: d.InvitedAt, DeletedAt: d.DeletedAt,
+		Successor: d.Successor, PurgedAt: d.PurgedAt,
 		Origin: access.Origin(d.Origin),
 	}, nil
 }
@@ -150,12 +163,12 @@ func readUsers(ctx context.Context, q gorm.ConnPool, tenant int64, order string,
 	})
 }
 
-const userColumns = "id, position, email, login, name, status, body, external_id, created_at, mail_key, name_key, seats, search"
+const userColumns = "id, position, email, login, name, status, body, external_id, created_at, mail_key, name_key, seats, search, deleted_at"
 
 func scanUser(tenant int64, rows *sql.Rows) (userRow, error) {
 	r := userRow{TenantID: tenant}
 	err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body, &r.ExternalID, &r.CreatedAt,
-		&r.MailKey, &r.NameKey, &r.Seats, &r.Search)
+		&r.MailKey, &r.NameKey, &r.Seats, &r.Search, &r.DeletedAt)
 	return r, err
 }
 
