@@ -355,7 +355,7 @@ func (c *call) handOver() error {
 	if err != nil {
 		return err
 	}
-	u, revision, err := c.api.o.Directory.HandOver(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.To, changeOf(w.Edit))
+	u, revision, err := c.api.o.Directory.HandOver(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.To, c.changeOf(w.Edit))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 

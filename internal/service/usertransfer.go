@@ -278,6 +278,9 @@ func (i *importing) find(row *ImportRow) (access.User, bool, error) {
 func (i *importing) create(row *ImportRow) (access.User, error) {
 	p := row.Patch
 	n := NewUser{ID: row.ID, Status: row.Status, Attributes: p.Attributes}
+	if row.Status == access.UserInvited { // he gets a mail, as if he was invited by hand
+		n.Status, n.Invite = "", true
+	}
 	set(&n.Email, p.Email)
 	set(&n.Name, p.Name)
 	set(&n.ExternalID, p.ExternalID)

@@ -32,6 +32,9 @@ func (s *Store) Purge(ctx context.Context, tenant string, before time.Time) (acc
 		ids, err := purgeableIDs(t.(*draft).view, before, purgeBatch) //nolint:forcetypeassert // Edit gives no other
 		for _, id := range ids {
 			u, err := t.User(id)
+			if err == nil {
+				err = t.DropTokens(id)
+			}
 			if err != nil {
 				return err
 			}
