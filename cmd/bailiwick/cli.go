@@ -39,6 +39,7 @@ func (c *cli) root() *cobra.Command {
 		c.casbinCommand(),
 		c.tenantCommand(),
 		c.apikeyCommand(),
+		c.decisionsCommand(),
 		c.migrateCommand(),
 		c.doctorCommand(),
 		c.statusCommand(),

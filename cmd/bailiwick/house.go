@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -33,8 +34,11 @@ type house struct {
 	tenants   *service.Tenants
 	directory *service.Directory
 	past      *service.Past
-	mails     *service.Mails // nil where none are sent
 	accounts  *service.Accounts
+	mails     *service.Mails   // nil where none are sent
+	records   *service.Records // nil for policies that were read from files
+
+	replaysThatDiffer atomic.Uint64
 }
 
 // storage is what the services need to be kept somewhere.

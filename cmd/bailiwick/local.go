@@ -22,6 +22,9 @@ type administration interface {
 	Keys(ctx context.Context, tenant string) ([]api.Key, error)
 	CreateKey(ctx context.Context, tenant string, k api.NewKey) (api.CreatedKey, error)
 	RevokeKey(ctx context.Context, tenant, id, reason string) error
+	Decisions(ctx context.Context, tenant string, q api.DecisionQuery) (api.RecordedDecisions, error)
+	Decision(ctx context.Context, tenant, id string) (api.RecordedDecision, error)
+	Replay(ctx context.Context, tenant, id string) (api.Replay, error)
 }
 
 // local works on a database directly, as the operator. Servers over the same
@@ -42,6 +45,7 @@ func (c *cli) openLocal(ctx context.Context, cfg config.Config) (*local, error) 
 		return nil, err
 	}
 	l := &local{house: furnish(s, &caches{}, cfg, sourceCLI, nil, log), store: s}
+	l.lookBack(s, cfg.Decisions, log)
 	if err := l.follower.Start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

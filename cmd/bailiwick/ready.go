@@ -26,6 +26,9 @@ func (c *cli) serveDev(ctx context.Context, s serving) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s.config.Store.Driver, s.config.Store.DSN = store.SQLite, filepath.Join(dir, "bailiwick.db")
+	if !s.config.Decisions.On() {
+		s.config.Decisions.Sinks = []string{"store"}
+	}
 	return c.serve(ctx, s)
 }
 

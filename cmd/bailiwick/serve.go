@@ -121,6 +121,13 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	rooms := &noted{storage: db}
 	house := furnish(traceReading(rooms, traces), near, cfg, "http", mails, log)
 	house.compareWithStock(db, cfg.Shadow, log)
+	kept, err := openRecording(cfg.Decisions, db, c.out, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.close()) }()
+	house.record(kept)
+	house.lookBack(db, cfg.Decisions, log)
 	key, err := c.firstSteps(ctx, s, db, house)
 	if err != nil {
 		return err
@@ -139,8 +146,9 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Directory: house.directory, Keys: house.keys, Accounts: house.accounts, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
 		Series: func() []httpapi.Series {
-			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails))
+			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails), kept.series(), house.replaySeries())
 		},
+		Records: house.records, Recording: kept.trouble(),
 		Shadow: house.warnings(), Tracing: traces.spans(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),

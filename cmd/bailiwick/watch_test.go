@@ -29,9 +29,9 @@ type alerting struct {
 
 // promised are the alerts that docs/operations.md explains.
 var promised = []string{
-	"BailiwickBehind", "BailiwickConditionErrors", "BailiwickDecisionErrors", "BailiwickDown", "BailiwickExportsDenied",
+	"BailiwickBehind", "BailiwickConditionErrors", "BailiwickDecisionErrors", "BailiwickDecisionsLost", "BailiwickDown", "BailiwickExportsDenied",
 	"BailiwickFirstExports", "BailiwickForgedAnswers", "BailiwickForgedNews", "BailiwickLag", "BailiwickMailFailing", "BailiwickMailGivenUp", "BailiwickMailLate", "BailiwickMemory", "BailiwickNotReady",
-	"BailiwickOverloaded", "BailiwickPanics", "BailiwickRedisLeftAlone", "BailiwickRevocationSlow", "BailiwickShadowDifference",
+	"BailiwickOverloaded", "BailiwickPanics", "BailiwickRedisLeftAlone", "BailiwickReplayDiffers", "BailiwickRevocationSlow", "BailiwickShadowDifference",
 	"BailiwickStale", "BailiwickStoreFailures", "BailiwickUnusualExports",
 }
 

@@ -69,20 +69,28 @@ type recordedLine struct {
 	Masked    []string     `json:"masked,omitempty"`
 }
 
+// questionLine is a question as it is asked over HTTP.
 type questionLine struct {
-	Subject            string         `json:"subject,omitempty"`
-	Actions            []Action       `json:"actions,omitempty"`
-	Section            Section        `json:"section,omitempty"`
-	Scope              Scope          `json:"scope,omitempty"`
-	Type               string         `json:"resource_type,omitempty"`
-	Entity             string         `json:"resource_id,omitempty"`
-	SubjectAttributes  map[string]any `json:"subject_attributes,omitempty"`
-	ResourceAttributes map[string]any `json:"resource_attributes,omitempty"`
-	ActionAttributes   map[string]any `json:"action_attributes,omitempty"`
-	Context            map[string]any `json:"context,omitempty"`
-	Raw                []any          `json:"raw,omitempty"`
-	RawSet             string         `json:"context_set,omitempty"`
+	Subject           string         `json:"subject,omitempty"`
+	Actions           []Action       `json:"action,omitempty"`
+	Section           Section        `json:"section,omitempty"`
+	Scope             Scope          `json:"scope,omitempty"`
+	Resource          resourceLine   `json:"resource,omitzero"`
+	SubjectAttributes map[string]any `json:"subject_attributes,omitempty"`
+	ActionAttributes  map[string]any `json:"action_attributes,omitempty"`
+	Context           map[string]any `json:"context,omitempty"`
+	Raw               []any          `json:"request,omitempty"`
+	RawSet            string         `json:"context_set,omitempty"`
 }
+
+type resourceLine struct {
+	Type       string         `json:"type,omitempty"`
+	ID         string         `json:"id,omitempty"`
+	Attributes map[string]any `json:"attributes,omitempty"`
+}
+
+// IsZero leaves out a resource that nothing is said of.
+func (r resourceLine) IsZero() bool { return r.Type == "" && r.ID == "" && len(r.Attributes) == 0 }
 
 type ruleLine struct {
 	Type   string   `json:"type"`
@@ -95,9 +103,8 @@ func (r Recorded) MarshalJSON() ([]byte, error) {
 	w := recordedLine{
 		ID: r.ID, At: r.At.UTC(), Took: r.Took.Microseconds(), Tenant: r.Tenant, Epoch: r.Epoch, Revision: d.Revision,
 		Caller: r.Caller, RequestID: r.RequestID, Question: questionLine{
-			Actions: q.Actions, Section: q.Section, Scope: q.Scope, Type: q.Entity.Type, Entity: q.Entity.ID,
-			SubjectAttributes: q.SubjectAttributes, ResourceAttributes: q.ResourceAttributes, ActionAttributes: q.ActionAttributes,
-			Context: q.Context, Raw: q.Raw, RawSet: q.RawSet,
+			Actions: q.Actions, Section: q.Section, Scope: q.Scope, Resource: resourceLine{q.Entity.Type, q.Entity.ID, q.ResourceAttributes},
+			SubjectAttributes: q.SubjectAttributes, ActionAttributes: q.ActionAttributes, Context: q.Context, Raw: q.Raw, RawSet: q.RawSet,
 		},
 		Allowed: d.Allowed, Reason: d.Reason, Detail: d.Detail, Action: d.Action, Until: d.ValidUntil, Masked: r.Masked,
 	}
@@ -125,8 +132,8 @@ func (r *Recorded) UnmarshalJSON(line []byte) error {
 		ID: w.ID, At: w.At, Took: time.Duration(w.Took) * time.Microsecond, Tenant: w.Tenant, Epoch: w.Epoch,
 		Caller: w.Caller, RequestID: w.RequestID, Masked: w.Masked,
 		Request: Request{
-			Actions: q.Actions, Section: q.Section, Scope: q.Scope, Entity: Entity{q.Type, q.Entity},
-			SubjectAttributes: q.SubjectAttributes, ResourceAttributes: q.ResourceAttributes, ActionAttributes: q.ActionAttributes,
+			Actions: q.Actions, Section: q.Section, Scope: q.Scope, Entity: Entity{q.Resource.Type, q.Resource.ID},
+			SubjectAttributes: q.SubjectAttributes, ResourceAttributes: q.Resource.Attributes, ActionAttributes: q.ActionAttributes,
 			Context: q.Context, Raw: q.Raw, RawSet: q.RawSet,
 		},
 		Decision: Decision{
@@ -181,4 +188,28 @@ const exporting = "export"
 func endsInExport(name string) bool {
 	at := len(name) - len(exporting)
 	return at >= 0 && strings.EqualFold(name[at:], exporting) && (at == 0 || name[at-1] == '.')
+}
+
+// RecordedRandom is how many random bytes are in the id of a recorded answer.
+const RecordedRandom = 10
+
+// RecordedID gives the id of an answer: 10 characters of its millisecond and 16
+// random ones, as ULIDs have them, in small letters. Ids sort by the moment;
+// with zeros it is the least one of its millisecond.
+func RecordedID(at time.Time, random [RecordedRandom]byte) string {
+	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
+	var id [26]byte
+	for i, n := 9, at.UnixMilli(); i >= 0; i, n = i-1, n>>5 {
+		id[i] = digits[n&31]
+	}
+	for i := range 2 { // 40 bits are 8 characters
+		var n uint64
+		for _, b := range random[5*i : 5*i+5] {
+			n = n<<8 | uint64(b)
+		}
+		for j := 7; j >= 0; j, n = j-1, n>>5 {
+			id[10+8*i+j] = digits[n&31]
+		}
+	}
+	return string(id[:])
 }

@@ -23,12 +23,13 @@ import (
 // what is accepted, doc what people read. A new key needs a default with which
 // older files keep working.
 type Config struct {
-	Server Server `yaml:"server" doc:"Where the service listens and how long it waits."`
-	Store  Store  `yaml:"store" doc:"Where policies and history are kept."`
-	Cache  Cache  `yaml:"cache" doc:"Where answers are kept. With any of it or none the answers are the same."`
-	Shadow Shadow `yaml:"shadow" doc:"A sample of the answers is given again by stock Casbin, and compared."`
-	Limits Limits `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
-	Log    Log    `yaml:"log" doc:"What is written to standard error."`
+	Server    Server    `yaml:"server" doc:"Where the service listens and how long it waits."`
+	Store     Store     `yaml:"store" doc:"Where policies and history are kept."`
+	Cache     Cache     `yaml:"cache" doc:"Where answers are kept. With any of it or none the answers are the same."`
+	Shadow    Shadow    `yaml:"shadow" doc:"A sample of the answers is given again by stock Casbin, and compared."`
+	Decisions Decisions `yaml:"decisions" doc:"The log of decisions: which answers are kept, where, and what of them must not be."`
+	Limits    Limits    `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
+	Log       Log       `yaml:"log" doc:"What is written to standard error."`
 
 	Mail Mail `yaml:"mail" doc:"The mail server, for invitations, new passwords and news of one's account. Without one, mails wait and administrators pass links on."`
 
@@ -115,6 +116,49 @@ type Shadow struct {
 	Queue    int           `yaml:"queue" default:"256" range:"1..100000" doc:"Questions that may wait to be compared, 16 KiB each at most; further ones are dropped."`
 }
 
+// Decisions say which answers are kept, where, and what of them must not be.
+type Decisions struct {
+	Sinks       []string      `yaml:"sinks" doc:"Where answers that applications act upon are kept: file, stdout, store, or several of them. Empty: nowhere."`
+	Strict      bool          `yaml:"strict" default:"false" doc:"An answer that could not be kept in every sink is not given: 503. Makes every question wait for the sinks."`
+	StrictWait  time.Duration `yaml:"strict_wait" default:"1s" range:"10ms..1m" doc:"Time that a question waits for the sinks where strict is set."`
+	Queue       int           `yaml:"queue" default:"4096" range:"100..1000000" doc:"Answers that may wait to be kept, 16 KiB each at most. Further ones are lost, which is counted and shown."`
+	Sample      []string      `yaml:"sample" doc:"Rules that say which share of answers is kept: a share from 0 to 1 and what it is for, as in 0.01 outcome=allow section=System.Orders tenant=crm reason=granted_by. The first that matches counts; answers that match none, and all about exports, are kept."`
+	MaskUsers   bool          `yaml:"mask_users" default:"false" doc:"Ids of users are replaced by masks: they can be searched for, and not be read."`
+	Mask        []string      `yaml:"mask" doc:"What else is replaced by masks: context.NAME, subject.NAME, resource.NAME, action.NAME, resource.id; * stands for every name."`
+	Drop        []string      `yaml:"drop" doc:"What is left out altogether, written likewise. Names that sound like secrets, such as password or token, are left out always."`
+	MaskKey     string        `yaml:"mask_key" secret:"true" doc:"Makes the masks: without it nobody can guess what they stand for. Required with mask_users and mask, the same on all replicas, at least 32 characters: openssl rand -hex 32."`
+	MaskKeyFile string        `yaml:"mask_key_file" fills:"decisions.mask_key" doc:"File that holds the key."`
+	File        string        `yaml:"file" default:"decisions.ndjson" doc:"Path of the file, one JSON object a line. Every process needs one of its own."`
+	FileSize    Size          `yaml:"file_size" default:"64MiB" range:"1KiB..64000MiB" doc:"A file that would become larger is put aside under the moment it ended."`
+	FileAge     time.Duration `yaml:"file_age" default:"24h" range:"1m..87600h" doc:"So is one that is older."`
+	FileKeep    int           `yaml:"file_keep" default:"14" range:"1..100000" doc:"Files put aside that are kept."`
+	FileSync    bool          `yaml:"file_sync" default:"false" doc:"Every batch outlives a power cut before it counts as kept; strict implies it. Else the system writes within some seconds, and only what it has not written can be lost with the machine."`
+	StoreAge    time.Duration `yaml:"store_age" default:"720h" range:"1h..87600h" doc:"Answers in the store are removed after this time."`
+	StoreRows   int           `yaml:"store_rows" default:"1000000" range:"1000..1000000000" doc:"Most answers in the store, of all tenants together; the oldest are removed."`
+}
+
+// On tells whether anything is kept.
+func (d Decisions) On() bool { return len(d.Sinks) > 0 }
+
+func (d Decisions) validate(wrong *Mistakes) {
+	seen := map[string]bool{}
+	for _, sink := range d.Sinks {
+		if sink != "file" && sink != "stdout" && sink != "store" {
+			wrong.add("decisions.sinks", "%q is none of file, stdout, store", sink)
+		}
+		if seen[sink] {
+			wrong.add("decisions.sinks", "%q is there twice", sink)
+		}
+		seen[sink] = true
+	}
+	if d.Strict && !d.On() {
+		wrong.add("decisions.strict", "is set, and decisions.sinks names none: nothing would ever be decided")
+	}
+	if seen["file"] && d.File == "" {
+		wrong.add("decisions.file", "is required with the sink file")
+	}
+}
+
 // Limits say how much is stored.
 type Limits struct {
 	Rules         int `yaml:"rules" default:"200000" range:"1..10000000" doc:"Rule lines of one tenant."`
@@ -170,6 +214,7 @@ func (c Config) Validate() error {
 	c.Store.validate(&wrong)
 	c.Cache.Redis.validate(&wrong)
 	c.Mail.validate(c.Server.PublicURL, &wrong)
+	c.Decisions.validate(&wrong)
 	return wrong.orNil()
 }
 

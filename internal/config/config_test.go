@@ -177,6 +177,8 @@ func TestLoad_everyKeyFromEveryPlace(t *testing.T) {
 		"cache.redis.mode": "always", "cache.redis.addresses": "h:1,h:2", "cache.redis.cluster": "true", "cache.redis.tls": "true",
 		"cache.redis.secret": strings.Repeat("x", 32), "cache.redis.timeout": "20ms", "cache.redis.ttl": "2s",
 		"mail.tls": "implicit", "mail.from": "access@example.com", "mail.give_up_after": "2h",
+		"decisions.sinks": "file,store", "decisions.strict": "true", "decisions.mask_users": "true", "decisions.file_sync": "true",
+		"decisions.file_age": "2h", "decisions.store_age": "2h",
 	}
 	var env []string
 	flags := map[string]string{}
@@ -342,6 +344,10 @@ func TestLoad_mistakes(t *testing.T) {
 		"TLS by half":            {file: "cache: {redis: {tls_ca: ca.pem}}", want: "cache.redis.tls: is false"},
 		"Sentinels of a Cluster": {file: "cache: {redis: {cluster: true, master: main}}", want: "cache.redis.master: and cache.redis.cluster are both given"},
 		"neither true nor false": {file: "cache: {redis: {tls: yes}}", want: `cache.redis.tls: "yes" is neither true nor false`},
+		"unknown sink":           {file: "decisions: {sinks: [syslog]}", want: `decisions.sinks: "syslog" is none of file, stdout, store`},
+		"sink twice":             {file: "decisions: {sinks: [file, file]}", want: `decisions.sinks: "file" is there twice`},
+		"strict without a sink":  {file: "decisions: {strict: true}", want: "decisions.strict: is set, and decisions.sinks names none"},
+		"file without a path":    {file: "decisions: {sinks: [file], file: ''}", want: "decisions.file: is required"},
 		"unknown inner key":      {file: "cache: {redis: {adresses: []}}", want: "cache.redis.adresses: is not a key; did you mean cache.redis.addresses?"},
 		"mail from nobody":       {file: "server: {public_url: 'https://h'}\nmail: {server: m}", want: "mail.from: must be an address"},
 		"links to nowhere":       {file: "mail: {server: m, from: a@example.com}", want: "server.public_url: is required with mail.server"},

@@ -16,6 +16,7 @@ type Sight struct {
 	snapshot *Snapshot
 	now      time.Time
 	users    map[string]*subject // of tenants that fetch them, as they are foreseen
+	rules    bool                // decisions name their rules
 }
 
 // Sight gives a sight of what is in force. Its error is of kind
@@ -39,10 +40,10 @@ func (e *Engine) Imagine(f access.Facts) (access.Sight, error) {
 }
 
 // At gives the same sight at another moment: what is limited in time is judged
-// by it.
+// by it. Its decisions name their rules, as those of Engine do.
 func (s *Sight) At(now time.Time) access.Sight {
 	at := *s
-	at.now = now
+	at.now, at.rules = now, true
 	return &at
 }
 
@@ -178,7 +179,7 @@ func (v *Sight) Decide(ctx context.Context, r *access.Request) (access.Decision,
 	}
 	sc := v.snapshot.scratch()
 	defer sc.end()
-	sc.quiet = true
+	sc.quiet, sc.explaining = true, v.rules
 	if err := sc.begin(r, v.now, who); err != nil {
 		return v.snapshot.refused(err), err
 	}

@@ -24,7 +24,7 @@ func (c *call) livez() error {
 func (c *call) readyz() error {
 	policy := c.api.policyCheck()
 	h := api.Health{Status: policy.Status, Checks: []api.HealthCheck{policy}}
-	for _, other := range []api.HealthCheck{c.api.storeCheck(), c.api.shadowCheck()} {
+	for _, other := range []api.HealthCheck{c.api.storeCheck(), c.api.shadowCheck(), c.api.recordingCheck()} {
 		if other.Name == "" {
 			continue
 		}
@@ -95,6 +95,19 @@ func (a *door) shadowCheck() api.HealthCheck {
 		return api.HealthCheck{}
 	}
 	check := api.HealthCheck{Name: "shadow", Status: healthOK, Reasons: a.o.Shadow()}
+	if len(check.Reasons) > 0 {
+		check.Status = healthDegraded
+	}
+	return check
+}
+
+// recordingCheck shows answers that are missing in the log of decisions. They
+// only degrade: where nothing may be answered without it, it is not.
+func (a *door) recordingCheck() api.HealthCheck {
+	if a.o.Recording == nil {
+		return api.HealthCheck{}
+	}
+	check := api.HealthCheck{Name: "decisions", Status: healthOK, Reasons: a.o.Recording()}
 	if len(check.Reasons) > 0 {
 		check.Status = healthDegraded
 	}

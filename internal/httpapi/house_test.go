@@ -122,6 +122,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	}
 	h.options.Decisions.Recall(h.past)
 	h.options.Accounts = service.NewAccounts(h.store, h.options.Directory, service.AccountsOptions{Clock: clock, Log: log})
+	h.options.Records = service.NewRecords(h.store, h.past, h.follower, h.authority, service.RecordsOptions{})
 	for _, c := range change {
 		c(&h.options)
 	}

@@ -35,6 +35,7 @@ type Options struct {
 	Accounts  *service.Accounts
 	Follower  *service.Follower
 	Replicas  *service.Replicas // nil: there is no /v1/status
+	Records   *service.Records  // nil: there is no log of decisions to look into
 
 	// PublicURL is what clients write before the paths, for instance
 	// https://access.example.com. It stands in the AuthZEN configuration, which
@@ -56,6 +57,8 @@ type Options struct {
 	// Shadow tells what the comparison with stock Casbin warns of. It is off
 	// when nil.
 	Shadow func() []string
+	// Recording tells what is wrong with the log of decisions. It is off when nil.
+	Recording func() []string
 	// Tracing is where spans go. There are none when nil.
 	Tracing trace.TracerProvider
 	Log     *slog.Logger

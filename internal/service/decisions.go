@@ -27,7 +27,8 @@ type Decisions struct {
 	decider   Decider
 	state     *Follower
 	authority *Authority
-	past      *Past // nil where nothing is known of it
+	past      *Past    // nil where nothing is known of it
+	log       Recorder // nil: nothing is recorded
 }
 
 // NewDecisions answers from the decider as long as the follower is fresh. The
@@ -71,9 +72,13 @@ func (d *Decisions) Check(ctx context.Context, caller access.Caller, tenant stri
 	if err != nil {
 		return access.Decision{}, err
 	}
+	began := d.asking(tenant)
 	answer, err := by.Decide(ctx, tenant, r)
 	if err != nil {
 		return access.Decision{}, d.explained(tenant, err)
+	}
+	if err := d.record(ctx, caller, tenant, want, began, r, answer); err != nil {
+		return access.Decision{}, err
 	}
 	return answer, nil
 }
@@ -88,9 +93,13 @@ func (d *Decisions) CheckAll(ctx context.Context, caller access.Caller, tenant s
 	if err != nil {
 		return nil, err
 	}
+	began := d.asking(tenant)
 	answers, err := by.DecideAll(ctx, tenant, rs)
 	if err != nil {
 		return nil, d.explained(tenant, err)
+	}
+	if err := d.recordAll(ctx, caller, tenant, want, began, rs, answers); err != nil {
+		return nil, err
 	}
 	return answers, nil
 }

@@ -86,6 +86,7 @@ var tables = map[string]string{
 	"attempt":         "id, caller, request, made_at, status, etag, answer",
 	"mail":            "tenant_id, user_id, purpose, id, recipient, state, created_at, due_at, tries, settled_at, expires_at, trouble",
 	"replica":         "id, address, version, started_at, seen_at, tenants, behind, lag",
+	"decision":        "seq, tenant, id, asked_at, subject, section, allowed, reason, caller, request_id, body",
 	"revision":        "tenant_id, number, parent, hash, author, source, reason, made_at",
 	"revision_change": "tenant_id, revision, n, kind, name, old_value, new_value",
 }
