@@ -219,25 +219,6 @@ type TestSummary struct {
 	Skipped int `json:"skipped,omitzero"`
 }
 
-// Revision is one line of a tenant's history.
-type Revision struct {
-	Number uint64 `json:"number"`
-	// Hash of the revision before.
-	Parent string `json:"parent,omitempty"`
-	// Hash over parent, entry and all its changes.
-	Hash   string `json:"hash"`
-	Author string `json:"author,omitempty"`
-	// The door it came through, for instance http.
-	Source string    `json:"source,omitempty"`
-	Reason string    `json:"reason,omitempty"`
-	At     time.Time `json:"at"`
-}
-
-// Revisions is the history of a tenant, newest last.
-type Revisions struct {
-	Revisions []Revision `json:"revisions"`
-}
-
 // NewKey asks for an API key.
 type NewKey struct {
 	// One of decide, read, admin; each includes the one before.

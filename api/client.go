@@ -79,10 +79,49 @@ func (c *Client) LoadPolicy(ctx context.Context, tenant string, p Policy) (Polic
 	return answer[PolicyLoaded](ctx, c, http.MethodPut, tenantPath(tenant, "policy"), p)
 }
 
-// Revisions gives the history of a tenant, newest last.
-func (c *Client) Revisions(ctx context.Context, tenant string) ([]Revision, error) {
-	r, err := answer[Revisions](ctx, c, http.MethodGet, tenantPath(tenant, "revisions"), nil)
-	return r.Revisions, err
+// Revisions gives a page of the history of a tenant, newest first. The query is
+// that of the route, for instance "author" or "page_token".
+func (c *Client) Revisions(ctx context.Context, tenant string, query url.Values) (Revisions, error) {
+	return answer[Revisions](ctx, c, http.MethodGet, queried(tenantPath(tenant, "revisions"), query), nil)
+}
+
+// Revision gives a revision with what it changed.
+func (c *Client) Revision(ctx context.Context, tenant string, number uint64) (Revision, error) {
+	return answer[Revision](ctx, c, http.MethodGet, tenantPath(tenant, fmt.Sprintf("revisions/%d", number)), nil)
+}
+
+// Diff tells what turns one state of a tenant into another. States are numbers
+// of revisions or times; the newest where empty.
+func (c *Client) Diff(ctx context.Context, tenant, from, to string) (Difference, error) {
+	query := url.Values{}
+	for name, state := range map[string]string{"from": from, "to": to} {
+		if state != "" {
+			query.Set(name, state)
+		}
+	}
+	return answer[Difference](ctx, c, http.MethodGet, queried(tenantPath(tenant, "diff"), query), nil)
+}
+
+// Blame tells who made what leads to an answer. The query is that of the route.
+func (c *Client) Blame(ctx context.Context, tenant string, query url.Values) (Blame, error) {
+	return answer[Blame](ctx, c, http.MethodGet, queried(tenantPath(tenant, "blame"), query), nil)
+}
+
+// Rollback puts an earlier state in force again, or tells what that would change.
+func (c *Client) Rollback(ctx context.Context, tenant string, r Rollback) (Undone, error) {
+	return answer[Undone](ctx, c, http.MethodPost, tenantPath(tenant, "revisions:rollback"), r)
+}
+
+// Revert reverses what one revision has changed, or tells what that would change.
+func (c *Client) Revert(ctx context.Context, tenant string, number uint64, u Undo) (Undone, error) {
+	return answer[Undone](ctx, c, http.MethodPost, tenantPath(tenant, fmt.Sprintf("revisions/%d:revert", number)), u)
+}
+
+func queried(path string, query url.Values) string {
+	if len(query) == 0 {
+		return path
+	}
+	return path + "?" + query.Encode()
 }
 
 // Keys lists the API keys of a tenant, or with * those for all tenants.

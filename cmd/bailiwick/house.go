@@ -34,6 +34,7 @@ type house struct {
 	tenants   *service.Tenants
 	directory *service.Directory
 	past      *service.Past
+	history   *service.History
 	accounts  *service.Accounts
 	mails     *service.Mails   // nil where none are sent
 	records   *service.Records // nil for policies that were read from files
@@ -52,6 +53,7 @@ type storage interface {
 	Secret(ctx context.Context) ([]byte, error)
 	Purge(ctx context.Context, tenant string, before time.Time) (access.Delta, error)
 	service.PastStore
+	service.HistoryStore
 	Then(at access.Revision) *store.Then
 	service.AccountStore
 }
@@ -78,6 +80,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, mails *s
 	h.past = service.NewPast(s, func(f access.Facts) (func(time.Time) service.Answers, error) { return rebuild(s, f) })
 	h.decisions.Recall(h.past)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower, h.authority)
+	h.history = service.NewHistory(s, h.follower, h.authority, h.past, h.policies)
 	h.tenants = service.NewTenants(s, h.follower, h.authority)
 	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
 		RestoreWindow: cfg.Directory.RestoreWindow, Mails: mails,
@@ -165,6 +168,8 @@ type paper struct {
 	keys  []access.APIKey
 }
 
+var errNoHistory = access.Invalid("as_of", "policy files have no history")
+
 var errPaper = errors.New("policy files cannot be changed through the API")
 
 func (p *paper) Heads(context.Context) (map[string]access.Head, error) {
@@ -186,11 +191,39 @@ func (p *paper) Users(context.Context, string, string, int) ([]access.SubjectFac
 }
 
 func (p *paper) StateAt(context.Context, string, access.AsOf) (access.State, error) {
-	return access.State{}, access.Invalid("as_of", "policy files have no history")
+	return access.State{}, errNoHistory
 }
 
 func (p *paper) LoadAt(context.Context, string, access.Revision) (access.Facts, error) {
-	return access.Facts{}, errPaper
+	return access.Facts{}, errNoHistory
+}
+
+func (p *paper) History(context.Context, string, access.HistorySearch) (access.FoundVersions, error) {
+	return access.FoundVersions{}, nil
+}
+
+func (p *paper) Revision(context.Context, string, access.Revision) (access.Version, error) {
+	return access.Version{}, errNoHistory
+}
+
+func (p *paper) Operations(context.Context, string, access.Revision, access.Revision) ([]access.Operation, error) {
+	return nil, errNoHistory
+}
+
+func (p *paper) Made(context.Context, string, access.Revision, []access.Rule) ([]access.RevisionEntry, error) {
+	return nil, errNoHistory
+}
+
+func (p *paper) Change(context.Context, string, access.Revision) (before, after *access.Policy, head access.Revision, err error) {
+	return nil, nil, 0, errNoHistory
+}
+
+func (p *paper) UsersSince(context.Context, string, access.Revision) ([]string, error) {
+	return nil, errNoHistory
+}
+
+func (p *paper) ViewAt(context.Context, string, access.Revision, func(access.Reading) error) error {
+	return errNoHistory
 }
 
 func (p *paper) Then(access.Revision) *store.Then { return nil } // there are no facts to ask with

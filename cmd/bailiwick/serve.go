@@ -144,7 +144,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	door, err := httpapi.NewServer(httpapi.Options{
 		Replicas:  replicas,
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
-		Directory: house.directory, Keys: house.keys, Accounts: house.accounts, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
+		Directory: house.directory, History: house.history, Keys: house.keys, Accounts: house.accounts, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
 		Series: func() []httpapi.Series {
 			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails), kept.series(), house.replaySeries())
 		},

@@ -337,7 +337,7 @@ func TestGroups_delete(t *testing.T) {
 	}
 	h.wantProblem(h.admin(http.MethodGet, "/groups/team-a", ""), 404, "not_found")
 	history := decode[api.Revisions](t, h.admin(http.MethodGet, "/revisions", ""))
-	if last := history.Revisions[len(history.Revisions)-1]; last.Reason != "over" || last.Number != done.Revision {
+	if last := history.Revisions[0]; last.Reason != "over" || last.Number != done.Revision {
 		t.Errorf("history: %+v", last)
 	}
 }

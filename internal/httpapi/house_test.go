@@ -115,6 +115,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 		return func(now time.Time) service.Answers { return e.At(now) }, err
 	})
 	h.options = httpapi.Options{
+		History:   service.NewHistory(h.store, h.follower, h.authority, h.past, h.policies),
 		Decisions: service.NewDecisions(h.engine, h.follower, h.authority), Policies: h.policies, Tenants: h.tenants,
 		Directory: service.NewDirectory(h.store, h.engine, h.authority, h.follower, service.DirectoryOptions{}),
 		Keys:      h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com",

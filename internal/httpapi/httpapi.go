@@ -31,6 +31,7 @@ type Options struct {
 	Policies  *service.Policies
 	Tenants   *service.Tenants
 	Directory *service.Directory
+	History   *service.History
 	Keys      *service.Keys
 	Accounts  *service.Accounts
 	Follower  *service.Follower

@@ -49,7 +49,7 @@ const searchText = "A search that cannot be finished in time is 503, never a par
 // routes is the API: each noun of the directory has its part in its own file.
 // Paths that only exist below /t/{tenant} do not exist.
 var routes = slices.Concat(firstRoutes, groupRoutes, roleRoutes, userRoutes, transferRoutes,
-	catalogueRoutes, scopeRoutes, licenceRoutes, navigationRoutes, signInRoutes, recordRoutes)
+	catalogueRoutes, scopeRoutes, licenceRoutes, navigationRoutes, signInRoutes, recordRoutes, revisionRoutes)
 
 // firstRoutes is everything but the directory.
 var firstRoutes = []route{
@@ -138,11 +138,6 @@ var firstRoutes = []route{
 		serve: (*call).loadPolicy, tag: "Administration", summary: "Put a policy into force",
 		text: "The files are checked, their decision tests are run and they are compiled before anything is written. On any mistake the last good revision stays in force.",
 		body: api.Policy{}, answer: api.PolicyLoaded{},
-	},
-	{
-		method: http.MethodGet, path: "/v1/tenants/{tenant}/revisions", tenant: true, need: access.KeyRead,
-		serve: (*call).listRevisions, tag: "Administration", summary: "Show the history of a tenant",
-		answer: api.Revisions{},
 	},
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/keys", tenant: true, need: access.KeyAdmin,

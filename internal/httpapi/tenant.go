@@ -47,18 +47,3 @@ func (c *call) createTenant() error {
 	w.Revision = uint64(revision)
 	return c.reply(http.StatusCreated, w)
 }
-
-func (c *call) listRevisions() error {
-	entries, err := c.api.o.Tenants.Revisions(c.ctx(), c.caller, c.tenant)
-	if err != nil {
-		return err
-	}
-	w := api.Revisions{Revisions: make([]api.Revision, len(entries))}
-	for i, e := range entries {
-		w.Revisions[i] = api.Revision{
-			Number: uint64(e.Number), Parent: e.Parent, Hash: e.Hash,
-			Author: e.Author, Source: e.Source, Reason: e.Reason, At: utc(e.At),
-		}
-	}
-	return c.reply(http.StatusOK, w)
-}

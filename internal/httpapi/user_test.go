@@ -142,7 +142,7 @@ func (s shop) wants(want bool, user, section, action string) {
 func (s shop) state() string {
 	s.t.Helper()
 	all := decode[api.Revisions](s.t, s.send(http.MethodGet, shopTenant+"/revisions", s.root, "")).Revisions
-	return all[len(all)-1].Hash
+	return all[0].Hash
 }
 
 func groupsOf(u api.User) (codes []string) {
