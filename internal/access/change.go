@@ -17,6 +17,7 @@ type Change struct {
 	// Rehearse goes through everything but the commit: what is wrong with the
 	// change comes to light, and nothing is written.
 	Rehearse bool
+	Once     *Once // makes it at most once; nil: as often as it is asked for
 }
 
 // Match makes a change depend on one thing as its author has seen it, however

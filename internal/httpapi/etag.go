@@ -33,6 +33,9 @@ type thingPath struct {
 // thingPaths are looked through in order. What lies below a thing's path is
 // about the thing.
 var thingPaths = []thingPath{
+	{onePath + "/password", "", ""}, // these are no part of what an account shows
+	{onePath + ":unlock", "", ""},
+	{onePath + "/sessions", "", ""},
 	{groupPath + "/{code}/members/{user}", "user", "user"},
 	{groupPath + "/{code}/users/{id}", "user", "id"},
 	{groupPath + "/{code}", "group", "code"},

@@ -253,11 +253,9 @@ func (c *call) createGroup() error {
 	}
 	g := access.Group{Code: b.code}
 	b.patch.Apply(&g)
-	made, revision, err := c.api.o.Directory.CreateGroup(c.ctx(), c.caller, c.tenant, g, c.changeOf(b.edit))
-	if err != nil {
-		return err
-	}
-	return c.reply(http.StatusCreated, groupOf(&made, revision))
+	return made(c, http.StatusCreated, c.changeOf(b.edit), func(change access.Change) (service.GroupEntry, access.Revision, error) {
+		return c.api.o.Directory.CreateGroup(c.ctx(), c.caller, c.tenant, g, change)
+	}, groupOf)
 }
 
 func (c *call) patchGroup() error {
@@ -468,8 +466,9 @@ func (c *call) addMembers() error {
 	if err != nil {
 		return err
 	}
-	revision, err := c.api.o.Directory.AddMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), members, c.changeOf(edit))
-	return c.changed(revision, err)
+	return c.alone(c.changeOf(edit), func(change access.Change) (access.Revision, error) {
+		return c.api.o.Directory.AddMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), members, change)
+	})
 }
 
 func (c *call) changed(revision access.Revision, err error) error {
@@ -528,8 +527,9 @@ func (c *call) moveMembers() error {
 	if err != nil {
 		return err
 	}
-	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), w.Users, w.MoveTo, c.changeOf(w.Edit))
-	return c.changed(revision, err)
+	return c.alone(c.changeOf(w.Edit), func(change access.Change) (access.Revision, error) {
+		return c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), w.Users, w.MoveTo, change)
+	})
 }
 
 func (c *call) removeMember() error {

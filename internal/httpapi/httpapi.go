@@ -10,6 +10,8 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"errors"
+	"hash"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -141,6 +143,8 @@ type call struct {
 	in     *reader
 	query  map[string]string // the parameters of the query that were given
 	match  *access.Match     // what a change expects of what it is about; nil: nothing
+	once   *access.Once      // makes a change at most once; nil: the client does not ask for that
+	body   hash.Hash         // of what the client asks for then
 	etag   string            // of that, where it is something else; empty where there is none
 	began  time.Time
 	work   work
@@ -204,7 +208,7 @@ func (c *call) handle() error {
 	if c.route.tenant {
 		c.tenant = c.g.Param("tenant")
 	}
-	if err := cmp.Or(c.readQuery(), c.matched()); err != nil {
+	if err := cmp.Or(c.readQuery(), c.matched(), c.onlyOnce()); err != nil {
 		return err
 	}
 	if limit := c.route.timeLimit(); limit > 0 {
@@ -220,7 +224,11 @@ func (c *call) handle() error {
 			return err
 		}
 	}
-	return c.route.serve(c)
+	err := c.route.serve(c)
+	if again := (*access.Repeated)(nil); errors.As(err, &again) {
+		return c.repeat(again)
+	}
+	return err
 }
 
 // limitTime ends the work on this request after a while. The function that it

@@ -17,7 +17,7 @@ const inviteText = "A mail with a link to choose a password goes to the account'
 // inviteRoute invites an account.
 func inviteRoute(verb, summary string, do func(*service.Directory, context.Context, access.Caller, string, string, access.Change) (access.User, string, access.Revision, error)) route {
 	return route{
-		method: http.MethodPost, path: onePath + verb, tenant: true, need: access.KeyAdmin, change: true,
+		method: http.MethodPost, path: onePath + verb, tenant: true, need: access.KeyAdmin, change: true, keyless: true,
 		serve: func(c *call) error {
 			change, err := c.editAlone()
 			if err != nil {

@@ -184,6 +184,9 @@ func parametersOf(r httpapi.Route) []any {
 	if r.Change && r.Thing != "" {
 		all = append(all, headerParam("If-Match", "The ETag of the "+r.Thing+" as the client has seen it: 412 where it has changed since."))
 	}
+	if r.Once {
+		all = append(all, headerParam("Idempotency-Key", "Makes the change once, however often it is sent within a day with the same key: the answer is given again."))
+	}
 	return all
 }
 

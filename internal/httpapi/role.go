@@ -67,11 +67,9 @@ func (c *call) createRole() error {
 	}
 	role := access.Role{Code: code}
 	patch.Apply(&role)
-	made, revision, err := c.api.o.Directory.CreateRole(c.ctx(), c.caller, c.tenant, role, c.changeOf(edit))
-	if err != nil {
-		return err
-	}
-	return c.reply(http.StatusCreated, roleOf(&made, revision))
+	return made(c, http.StatusCreated, c.changeOf(edit), func(change access.Change) (service.RoleEntry, access.Revision, error) {
+		return c.api.o.Directory.CreateRole(c.ctx(), c.caller, c.tenant, role, change)
+	}, roleOf)
 }
 
 func (c *call) patchRole() error {

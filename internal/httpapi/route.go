@@ -24,6 +24,7 @@ type route struct {
 	everyTenant  bool           // there is also a path below /t/{tenant}
 	authzen      bool           // 400 for a wrong content type
 	change       bool           // changes something
+	keyless      bool           // takes no Idempotency-Key: its answer shows a secret, or twice is no more than once
 	inMemory     bool           // waits for nothing, so it needs no time limit
 	apart        bool           // takes no place among the work of others: it has bounds of its own
 	unfinished   bool           // can be used before sign-in is finished
@@ -145,7 +146,7 @@ var firstRoutes = []route{
 		text: "Write * for the keys of all tenants.", answer: api.Keys{},
 	},
 	{
-		method: http.MethodPost, path: "/v1/tenants/{tenant}/keys", tenant: true, need: access.KeyAdmin, change: true,
+		method: http.MethodPost, path: "/v1/tenants/{tenant}/keys", tenant: true, need: access.KeyAdmin, change: true, keyless: true,
 		serve: (*call).createKey, tag: "Administration", summary: "Create an API key",
 		text: "The text of the key is shown in this answer only.",
 		body: api.NewKey{}, answer: api.CreatedKey{}, status: http.StatusCreated,

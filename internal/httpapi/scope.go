@@ -99,12 +99,12 @@ func (c *call) createScope() error {
 	if err != nil {
 		return err
 	}
-	groups, revision, err := c.api.o.Directory.CreateScope(c.ctx(), c.caller, c.tenant, n, c.changeOf(edit))
-	if err != nil {
-		return err
-	}
-	made := access.ScopeNode{Scope: n.Scope, Parent: n.Parent, Name: n.Name}
-	return c.reply(http.StatusCreated, api.CreatedScope{ScopeNode: nodeOf(made, revision), Groups: groups})
+	return made(c, http.StatusCreated, c.changeOf(edit), func(change access.Change) ([]string, access.Revision, error) {
+		return c.api.o.Directory.CreateScope(c.ctx(), c.caller, c.tenant, n, change)
+	}, func(groups *[]string, revision access.Revision) api.CreatedScope {
+		s := access.ScopeNode{Scope: n.Scope, Parent: n.Parent, Name: n.Name}
+		return api.CreatedScope{ScopeNode: nodeOf(s, revision), Groups: *groups}
+	})
 }
 
 func (c *call) showScope() error {

@@ -63,11 +63,11 @@ var signInRoutes = []route{
 		method: http.MethodDelete, path: onePath + "/sessions", tenant: true, need: access.KeyAdmin, change: true, query: editParams,
 		serve: (*call).endSessionsOf, tag: "Signing in", summary: "End all sessions of an account", text: changeText, answer: api.User{},
 	},
-	actRoute(":unlock", "Let an account sign in again that was locked",
+	keyless(actRoute(":unlock", "Let an account sign in again that was locked",
 		"Its failures are forgotten; an account with the status locked becomes active.",
 		func(c *call, id string, change access.Change) (access.User, access.Revision, error) {
 			return c.api.o.Accounts.Unlock(c.ctx(), c.caller, c.tenant, id, change)
-		}),
+		})),
 }
 
 var (

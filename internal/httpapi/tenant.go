@@ -40,10 +40,11 @@ func (c *call) createTenant() error {
 		return err
 	}
 	tenant := access.Tenant{Code: w.Code, Description: w.Description}
-	revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, access.Change{Source: source})
-	if err != nil {
-		return err
-	}
-	w.Revision = uint64(revision)
-	return c.reply(http.StatusCreated, w)
+	return made(c, http.StatusCreated, c.changeOf(api.Edit{}), func(change access.Change) (noThing, access.Revision, error) {
+		revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, change)
+		return noThing{}, revision, err
+	}, func(_ *noThing, revision access.Revision) api.Tenant {
+		w.Revision = uint64(revision)
+		return w
+	})
 }

@@ -273,11 +273,11 @@ func (c *call) importInto(group string) error {
 	}
 	change := c.changeAsked()
 	change.DryRun = c.word("dry_run") == "true"
-	done, revision, err := c.api.o.Directory.ImportUsers(c.ctx(), c.caller, c.tenant, table, change)
-	if err != nil {
-		return err
-	}
-	return c.reply(http.StatusOK, importedOf(&done, revision, change.DryRun))
+	return made(c, http.StatusOK, change, func(change access.Change) (service.Imported, access.Revision, error) {
+		return c.api.o.Directory.ImportUsers(c.ctx(), c.caller, c.tenant, table, change)
+	}, func(done *service.Imported, revision access.Revision) api.Imported {
+		return importedOf(done, revision, change.DryRun)
+	})
 }
 
 func importedOf(done *service.Imported, revision access.Revision, dry bool) api.Imported {

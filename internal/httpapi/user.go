@@ -127,8 +127,9 @@ func actRoute(verb, summary, text string, do func(*call, string, access.Change) 
 			if err != nil {
 				return err
 			}
-			u, revision, err := do(c, c.g.Param("id"), change)
-			return c.user(http.StatusOK, &u, revision, err)
+			return made(c, http.StatusOK, change, func(change access.Change) (access.User, access.Revision, error) {
+				return do(c, c.g.Param("id"), change)
+			}, c.userOf)
 		},
 		tag: "Directory", summary: summary, text: strings.TrimSpace(changeText + text), body: api.Edit{}, answer: api.User{},
 	}
@@ -147,8 +148,9 @@ func fieldRoute(method, below, field string, body any, summary string, act func(
 			if err != nil {
 				return err
 			}
-			u, revision, err := c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act(b), c.changeOf(b.edit))
-			return c.user(http.StatusOK, &u, revision, err)
+			return made(c, http.StatusOK, c.changeOf(b.edit), func(change access.Change) (access.User, access.Revision, error) {
+				return c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act(b), change)
+			}, c.userOf)
 		},
 		tag: "Directory", summary: summary, text: strings.TrimSpace(changeText), body: body, answer: api.User{},
 	}
@@ -322,8 +324,9 @@ func (c *call) createUser() error {
 		u, link, revision, err := c.api.o.Directory.CreateInvited(c.ctx(), c.caller, c.tenant, b.newUser(), c.changeOf(b.edit))
 		return c.invited(http.StatusCreated, &u, link, revision, err)
 	}
-	u, revision, err := c.api.o.Directory.CreateUser(c.ctx(), c.caller, c.tenant, b.newUser(), c.changeOf(b.edit))
-	return c.user(http.StatusCreated, &u, revision, err)
+	return made(c, http.StatusCreated, c.changeOf(b.edit), func(change access.Change) (access.User, access.Revision, error) {
+		return c.api.o.Directory.CreateUser(c.ctx(), c.caller, c.tenant, b.newUser(), change)
+	}, c.userOf)
 }
 
 func (c *call) patchUser() error {
@@ -375,6 +378,13 @@ func (c *call) showMember() error {
 // user answers with an account.
 func (c *call) user(status int, u *access.User, revision access.Revision, err error) error {
 	return c.invited(status, u, "", revision, err)
+}
+
+// userOf is wireUser at a revision.
+func (c *call) userOf(u *access.User, revision access.Revision) api.User {
+	w := c.wireUser(u)
+	w.Revision = uint64(revision)
+	return w
 }
 
 // editAlone reads a body that says nothing but why; it may be left out.
@@ -463,15 +473,15 @@ func (c *call) bulkUsers() error {
 	if err != nil {
 		return err
 	}
-	users, revision, err := c.api.o.Directory.ChangeUsers(c.ctx(), c.caller, c.tenant, ops, c.changeOf(edit))
-	if err != nil {
-		return err
-	}
-	w := api.UsersChanged{Users: make([]api.User, len(users)), Revision: uint64(revision)}
-	for i := range users {
-		w.Users[i] = c.wireUser(&users[i])
-	}
-	return c.reply(http.StatusOK, w)
+	return made(c, http.StatusOK, c.changeOf(edit), func(change access.Change) ([]access.User, access.Revision, error) {
+		return c.api.o.Directory.ChangeUsers(c.ctx(), c.caller, c.tenant, ops, change)
+	}, func(users *[]access.User, revision access.Revision) api.UsersChanged {
+		w := api.UsersChanged{Users: make([]api.User, len(*users)), Revision: uint64(revision)}
+		for i := range *users {
+			w.Users[i] = c.wireUser(&(*users)[i])
+		}
+		return w
+	})
 }
 
 func (r *reader) operation(at string) (service.UserOperation, error) {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -80,6 +81,9 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 		}
 		return errRehearsed
 	})
+	if again := (*access.Repeated)(nil); errors.As(err, &again) { // maybe by another replica, just now
+		return 0, cmp.Or(d.state.reach(ctx, d.state.tenant(tenant), again.Revision), err)
+	}
 	if errors.Is(err, errRehearsed) {
 		return w.Revision(), nil
 	}

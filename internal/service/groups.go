@@ -36,8 +36,8 @@ func (d *Directory) CreateGroup(ctx context.Context, caller access.Caller, tenan
 	if err := validGroup(&g); err != nil {
 		return GroupEntry{}, 0, err
 	}
-	need := Need{Part: "Groups", Action: "insert"}
-	revision, err := d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {
+	need, made := Need{Part: "Groups", Action: "insert"}, GroupEntry{Group: g}
+	revision, err := d.change(ctx, caller, tenant, need, c.Making(&made), func(t access.Draft) error {
 		p := t.Policy()
 		if groupAt(p, g.Code) >= 0 {
 			return access.Exists("code", g.Code)
@@ -45,7 +45,7 @@ func (d *Directory) CreateGroup(ctx context.Context, caller access.Caller, tenan
 		p.Groups = append(p.Groups, g)
 		return sound(p, &p.Groups[len(p.Groups)-1])
 	})
-	return GroupEntry{Group: g}, revision, err
+	return made, revision, err
 }
 
 func validGroup(g *access.Group) error {

@@ -29,8 +29,8 @@ func (d *Directory) CreateRole(ctx context.Context, caller access.Caller, tenant
 	if err := validRole(&r); err != nil {
 		return RoleEntry{}, 0, err
 	}
-	need := Need{Part: "Roles", Action: "insert"}
-	revision, err := d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {
+	need, made := Need{Part: "Roles", Action: "insert"}, RoleEntry{Role: r}
+	revision, err := d.change(ctx, caller, tenant, need, c.Making(&made), func(t access.Draft) error {
 		p := t.Policy()
 		if roleAt(p, r.Code) >= 0 {
 			return access.Exists("code", r.Code)
@@ -38,7 +38,7 @@ func (d *Directory) CreateRole(ctx context.Context, caller access.Caller, tenant
 		p.Roles = append(p.Roles, r)
 		return soundRole(p, &p.Roles[len(p.Roles)-1])
 	})
-	return RoleEntry{Role: r}, revision, err
+	return made, revision, err
 }
 
 func validRole(r *access.Role) error {

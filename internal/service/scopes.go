@@ -134,7 +134,7 @@ func (d *Directory) CreateScope(ctx context.Context, caller access.Caller, tenan
 			return nil, 0, err
 		}
 	}
-	revision, err = d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {
+	revision, err = d.change(ctx, caller, tenant, need, c.Making(&groups), func(t access.Draft) error {
 		p := t.Policy()
 		if err := n.add(p); err != nil {
 			return err

@@ -67,7 +67,7 @@ func (d *Directory) ChangeUsers(ctx context.Context, caller access.Caller, tenan
 		return nil, 0, err
 	}
 	var after []access.User
-	revision, err := d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {
+	revision, err := d.change(ctx, caller, tenant, need, c.Making(&after), func(t access.Draft) error {
 		after = make([]access.User, len(ops))
 		for i := range ops {
 			if after[i], err = ops[i].do(caller, t); err != nil {

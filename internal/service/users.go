@@ -55,7 +55,7 @@ type UserAct func(t access.Draft, u *access.User) error
 // CreateUser makes an account.
 func (d *Directory) CreateUser(ctx context.Context, caller access.Caller, tenant string, n NewUser, c access.Change) (access.User, access.Revision, error) {
 	var made access.User
-	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: "insert"}, c, func(t access.Draft) (err error) {
+	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: "insert"}, c.Making(&made), func(t access.Draft) (err error) {
 		made, err = n.create(t)
 		return err
 	})
@@ -127,7 +127,7 @@ func newcomers(p *access.Policy) []access.Link {
 // editUser makes one revision of an act on an account that is not deleted.
 func (d *Directory) editUser(ctx context.Context, caller access.Caller, tenant, id string, action access.Action, c access.Change, act UserAct) (access.User, access.Revision, error) {
 	var after access.User
-	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: action}, c, func(t access.Draft) (err error) {
+	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: action}, c.Making(&after), func(t access.Draft) (err error) {
 		after, err = acted(t, id, act)
 		return err
 	})
@@ -620,7 +620,7 @@ func deleting(caller access.Caller) UserAct {
 // with what it had, as far as that still exists.
 func (d *Directory) RestoreUser(ctx context.Context, caller access.Caller, tenant, id string, c access.Change) (access.User, access.Revision, error) {
 	var after access.User
-	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: "insert"}, c, func(t access.Draft) (err error) {
+	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: "insert"}, c.Making(&after), func(t access.Draft) (err error) {
 		if after, err = t.User(id); err != nil {
 			return err
 		}

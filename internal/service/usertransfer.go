@@ -163,7 +163,7 @@ func (d *Directory) ImportUsers(ctx context.Context, caller access.Caller, tenan
 		return Imported{}, 0, err
 	}
 	var done Imported
-	revision, err := d.change(ctx, caller, tenant, need, c, func(t access.Draft) (err error) {
+	revision, err := d.change(ctx, caller, tenant, need, c.Making(&done), func(t access.Draft) (err error) {
 		run := importing{UserImport: table, caller: caller, draft: t, seen: seen, lines: map[string]int{}}
 		done, err = run.all()
 		return err

@@ -85,6 +85,9 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 // fill does everything of a change but the commit.
 func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Delta, error) {
 	tenant, err := lock(tx)
+	if again := s.repeated(tx, c.Once); again != nil {
+		return access.Delta{}, again
+	}
 	if err != nil {
 		return access.Delta{}, err
 	}
@@ -97,13 +100,25 @@ func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock fun
 		return delta, err
 	}
 	if len(w.changes) == 0 {
-		return delta, errNothing
+		return delta, w.nothing(c.Once)
 	}
 	delta, err = w.seal(c)
 	if err == nil && w.judge != nil {
 		err = w.judge(delta)
 	}
+	if err == nil {
+		err = w.remember(c.Once, delta.To)
+	}
 	return delta, err
+}
+
+// nothing ends a write that had nothing to do. That it was asked for is kept all
+// the same where it must not be done later either.
+func (w *write) nothing(once *access.Once) error {
+	if once == nil {
+		return errNothing
+	}
+	return w.remember(once, w.tenant.Revision)
 }
 
 // errSilent: the caller's time was over before the database answered COMMIT.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -145,6 +146,126 @@ func TestCommit_outcome(t *testing.T) {
 				t.Errorf("revision %d after %d (%v)", after.Revision, before.Revision, err)
 			}
 			verify(t, beside, access.DefaultTenant)
+		})
+	}
+}
+
+// TestCommit_once: whoever was not told whether his change was made sends it
+// again with the same key: it is made once, and he gets the answer that he
+// lacks. Without the key it is made twice.
+func TestCommit_once(t *testing.T) {
+	for name, c := range map[string]struct{ through, again bool }{
+		"the commit is lost":                {false, false},
+		"the answer to the commit is lost":  {true, true},
+		"a twin of another body is refused": {true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := databases["mysql"](t)
+			beside := accesstest.OpenStore(t, o)
+			w, cut := newWire(t, o, "COMMIT", c.through)
+			s, err := store.Open(t.Context(), cut)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			before := load(t, beside, access.DefaultTenant).Revision
+			made := 0
+			once := func(request byte) *access.Once {
+				return &access.Once{ID: [32]byte{1}, Request: [32]byte{request}, Settle: func(_ any, at access.Revision) (access.Answer, error) {
+					return access.Answer{Status: 201, Tag: "t", Body: fmt.Appendf(nil, "made %d", at)}, nil
+				}}
+			}
+			attempt := func(s *store.Store, once *access.Once) error {
+				change := any1
+				change.Once = once
+				_, err := s.Edit(t.Context(), access.DefaultTenant, change, func(d access.Draft) error {
+					made++
+					d.PutUser(access.User{ID: fmt.Sprint("u", made), Name: "U"})
+					return nil
+				}, nil)
+				return err
+			}
+			w.sharp.Store(true)
+			if err := attempt(s, once(1)); !errors.Is(err, access.ErrOutcomeUnknown) && (c.through || !errors.Is(err, access.ErrUnavailable)) {
+				t.Fatalf("the first attempt ends in %v", err)
+			}
+			w.sharp.Store(false)
+			request := byte(1)
+			if strings.Contains(name, "another body") {
+				request = 2
+			}
+			for range 2 {
+				err = attempt(beside, once(request))
+			}
+			var repeated *access.Repeated
+			switch {
+			case request == 2:
+				if !errors.Is(err, access.ErrReused) {
+					t.Errorf("another request with the key ends in %v", err)
+				}
+			case !errors.As(err, &repeated) || repeated.Revision != before+1 || repeated.Answer.Status != 201 ||
+				repeated.Answer.Tag != "t" || string(repeated.Answer.Body) != fmt.Sprint("made ", before+1):
+				t.Errorf("the change again ends in %v, %+v", err, repeated)
+			}
+			if wanted := map[bool]int{true: 1, false: 2}[c.through]; made != wanted {
+				t.Errorf("it was made %d times", made)
+			}
+			if after := load(t, beside, access.DefaultTenant).Revision; after != before+1 {
+				t.Errorf("revision %d after %d", after, before)
+			}
+			verify(t, beside, access.DefaultTenant)
+		})
+	}
+}
+
+// TestAttempt_bounds: of one caller only so many answers are kept, the newest;
+// one that is too long is kept as having been given.
+func TestAttempt_bounds(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			o := open(t)
+			s := accesstest.OpenStore(t, o)
+			n := 0
+			attempt := func(id byte, size int) error {
+				n++
+				change := any1
+				change.Once = &access.Once{ID: [32]byte{id}, Caller: [32]byte{7}, Settle: func(any, access.Revision) (access.Answer, error) {
+					return access.Answer{Status: 200, Body: make([]byte, size)}, nil
+				}}
+				_, err := s.Edit(t.Context(), access.DefaultTenant, change, func(d access.Draft) error {
+					d.PutUser(access.User{ID: fmt.Sprint("u", n), Name: "U"})
+					return nil
+				}, nil)
+				return err
+			}
+			for size, status := range map[int]int{1 << 20: 200, 1<<20 + 1: 0} {
+				id := byte(100 + status%100 + size%2)
+				if err := attempt(id, size); err != nil {
+					t.Fatal(err)
+				}
+				var repeated *access.Repeated
+				if err := attempt(id, size); !errors.As(err, &repeated) || repeated.Answer.Status != status {
+					t.Errorf("an answer of %d bytes: %v, %+v", size, err, repeated)
+				}
+			}
+			if err := attempt(1, 1); err != nil {
+				t.Fatal(err)
+			}
+			db := beside(t, o)
+			random := map[string]string{store.SQLite: "randomblob(32)", store.MySQL: "UNHEX(SHA2(UUID(), 256))"}[o.Driver]
+			fill := "INSERT INTO attempt (id, caller, request, made_at, revision, status, etag, answer) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT " + random + ", a.caller, a.request, a.made_at + 1, 1, 200, '', x'78' FROM n, (SELECT caller, request, MAX(made_at) AS made_at FROM attempt GROUP BY caller, request) a"
+			for range 20 {
+				execute(t, db, fill)
+			}
+			if err := attempt(2, 1); err != nil {
+				t.Fatal(err)
+			}
+			if err := attempt(1, 1); err != nil {
+				t.Errorf("what is beyond the bound is still kept: %v", err)
+			}
+			if got := strings.Join(lines(t, o, "SELECT COUNT(*) <= 10000 FROM attempt"), ""); got != "1" {
+				t.Errorf("kept within the bound: %s", got)
+			}
 		})
 	}
 }

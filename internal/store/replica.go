@@ -43,7 +43,10 @@ func (s *Store) Beat(ctx context.Context, r access.Replica) error {
 		return fault("keep the state of this replica", err)
 	}
 	old := now.Add(-forgotten).UnixMicro()
-	return fault("forget replicas", db.Where("seen_at < ?", old).Delete(&replicaRow{}).Error)
+	if err := db.Where("seen_at < ?", old).Delete(&replicaRow{}).Error; err != nil {
+		return fault("forget replicas", err)
+	}
+	return s.ForgetAttempts(ctx)
 }
 
 // Leave forgets a replica that ends.

@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS attempt (
     caller  BINARY(32)   NOT NULL COMMENT 'hash over caller and tenant',
     request BINARY(32)   NOT NULL COMMENT 'hash over query and body',
     made_at BIGINT       NOT NULL COMMENT 'microseconds',
+    revision BIGINT UNSIGNED NOT NULL COMMENT 'that was made',
     status  INT          NOT NULL COMMENT 'of the answer; 0: it is not kept',
     etag    VARCHAR(100) NOT NULL COMMENT 'its tag; may be empty',
     answer  MEDIUMBLOB   NOT NULL COMMENT 'its body',

@@ -14,6 +14,7 @@ CREATE TABLE attempt (
     caller  BLOB    NOT NULL,             -- hash over caller and tenant
     request BLOB    NOT NULL,             -- hash over query and body
     made_at INTEGER NOT NULL,             -- microseconds
+    revision INTEGER NOT NULL,            -- that was made
     status  INTEGER NOT NULL,             -- of the answer; 0: it is not kept
     etag    TEXT    NOT NULL,             -- its tag; may be empty
     answer  BLOB    NOT NULL              -- its body
