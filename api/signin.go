@@ -91,3 +91,60 @@ type Attempt struct {
 	Refusal string `json:"refusal,omitempty"`
 	Address string `json:"address,omitempty"`
 }
+
+// Linked is what the fragment of a one-time link holds.
+type Linked struct {
+	Token string `json:"token"`
+}
+
+// LinkedPassword is a password that is chosen by way of a link.
+type LinkedPassword struct {
+	Linked
+	Password string `json:"password"`
+}
+
+// LinkedSuperuser is a superuser who is made by way of a link.
+type LinkedSuperuser struct {
+	LinkedPassword
+	Email string `json:"email"`
+	Name  string `json:"name"`
+}
+
+// Settings are what holds for a tenant as a whole.
+type Settings struct {
+	SignIn   SignInRules `json:"sign_in"`
+	Revision uint64      `json:"revision,omitzero"`
+}
+
+// SettingsPatch changes the settings that are named.
+type SettingsPatch struct {
+	SignIn SignInRules `json:"sign_in"`
+	Edit
+}
+
+// SignInRules are the rules of signing in. 0 means the default.
+type SignInRules struct {
+	// Least number of characters of a password, from 8 to 128; 12 by default.
+	MinLength int `json:"min_length"`
+	// What a password needs.
+	Lower   bool `json:"lower"`
+	Upper   bool `json:"upper"`
+	Digits  bool `json:"digits"`
+	Symbols bool `json:"symbols"`
+	// How many of the last passwords cannot be chosen again, at most 24.
+	NoReuse int `json:"no_reuse"`
+	// After how many days a password must be changed; 0: never.
+	ExpireDays int `json:"expire_days"`
+	// After how many failures an account is locked, from 3 to 100; 10 by default.
+	Failures int `json:"failures"`
+	// Minutes within which they are counted; 15 by default.
+	FailureMinutes int `json:"failure_minutes"`
+	// Minutes for which it is locked; 15 by default.
+	LockMinutes int `json:"lock_minutes"`
+	// It is locked until an administrator unlocks it.
+	LockForGood bool `json:"lock_for_good"`
+	// Minutes that a session may go unused; 30 by default.
+	IdleMinutes int `json:"idle_minutes"`
+	// Minutes after which a session ends; 720 by default.
+	TotalMinutes int `json:"total_minutes"`
+}

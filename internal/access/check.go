@@ -108,6 +108,9 @@ func (c *checker) bundle() {
 	if p.Root != "" {
 		c.valid(p.Origin, ValidSection("root", p.Root))
 	}
+	if err := p.SignIn.Check(); err != nil {
+		c.add(p.Origin, "sign-in", "%s", err.Error())
+	}
 	if p.Anonymous != "" && !c.groupSet[p.Anonymous] {
 		c.unknown(p.Origin, "group", p.Anonymous, keys(c.groupSet))
 	}

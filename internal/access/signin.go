@@ -73,10 +73,10 @@ func (r SignInRules) Check() error {
 		field           string
 		is, least, most int
 	}{
-		{"sign_in.password.min_length", r.MinLength, LeastMinLength, MostMinLength},
-		{"sign_in.password.no_reuse", r.NoReuse, 0, MostNoReuse},
-		{"sign_in.password.expire_days", r.ExpireDays, 0, MostExpireDays},
-		{"sign_in.lockout.failures", r.Failures, LeastFailures, MostFailures},
+		{"sign_in.min_length", r.MinLength, LeastMinLength, MostMinLength},
+		{"sign_in.no_reuse", r.NoReuse, 0, MostNoReuse},
+		{"sign_in.expire_days", r.ExpireDays, 0, MostExpireDays},
+		{"sign_in.failures", r.Failures, LeastFailures, MostFailures},
 	} {
 		if b.is < b.least || b.is > b.most {
 			return Invalid(b.field, "is %d, and must be from %d to %d", b.is, b.least, b.most)
@@ -86,10 +86,10 @@ func (r SignInRules) Check() error {
 		field           string
 		is, least, most time.Duration
 	}{
-		{"sign_in.lockout.window", r.FailureWindow, time.Minute, 24 * time.Hour},
-		{"sign_in.lockout.duration", r.LockFor, time.Minute, 24 * time.Hour},
-		{"sign_in.session.idle", r.IdleTime, time.Minute, 24 * time.Hour},
-		{"sign_in.session.total", r.TotalTime, 5 * time.Minute, 30 * 24 * time.Hour},
+		{"sign_in.failure_minutes", r.FailureWindow, time.Minute, 24 * time.Hour},
+		{"sign_in.lock_minutes", r.LockFor, time.Minute, 24 * time.Hour},
+		{"sign_in.idle_minutes", r.IdleTime, time.Minute, 24 * time.Hour},
+		{"sign_in.total_minutes", r.TotalTime, 5 * time.Minute, 30 * 24 * time.Hour},
 	} {
 		if b.is < b.least || b.is > b.most {
 			return Invalid(b.field, "is %s, and must be from %s to %s", b.is, b.least, b.most)

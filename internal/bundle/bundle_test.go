@@ -208,6 +208,20 @@ combining: allow-overrides
 root: Root
 anonymous: guests
 groups_need_base: true
+sign_in:
+  min_length: 14
+  lower: true
+  upper: true
+  digits: true
+  symbols: true
+  no_reuse: 5
+  expire_days: 90
+  failures: 8
+  failure_minutes: 20
+  lock_minutes: 30
+  lock_for_good: true
+  idle_minutes: 10
+  total_minutes: 60
 licences: [{feature: chats, seats: 5}]
 scopes: [{scope: "company:7", name: North}, {scope: "store:a", parent: "company:7"}]
 -- catalogue/app.yaml --

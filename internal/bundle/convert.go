@@ -3,6 +3,7 @@ package bundle
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -17,6 +18,9 @@ func (f *bundleFile) into(p *access.Policy) {
 	p.Tenant, p.Description = f.Tenant, f.Description
 	p.Combining, p.Root, p.Anonymous = access.Combining(f.Combining), access.Section(f.Root), f.Anonymous
 	p.NeedBase, p.Origin = f.NeedBase, f.Origin
+	if f.SignIn != nil {
+		p.SignIn = f.SignIn.rules()
+	}
 	if f.Functions != nil {
 		p.Functions = f.Functions.functions()
 	}
@@ -31,6 +35,15 @@ func (f *bundleFile) into(p *access.Policy) {
 				Scope: access.Scope(s.Scope), Parent: topIfEmpty(s.Parent), Name: s.Name, Origin: s.Origin,
 			})
 		}
+	}
+}
+
+func (e *signInEntry) rules() access.SignInRules {
+	minutes := func(n int) time.Duration { return time.Duration(n) * time.Minute }
+	return access.SignInRules{
+		MinLength: e.MinLength, Lower: e.Lower, Upper: e.Upper, Digits: e.Digits, Symbols: e.Symbols, NoReuse: e.NoReuse, ExpireDays: e.ExpireDays,
+		Failures: e.Failures, FailureWindow: minutes(e.FailureMinutes), LockFor: minutes(e.LockMinutes), LockForGood: e.LockForGood,
+		IdleTime: minutes(e.IdleMinutes), TotalTime: minutes(e.TotalMinutes),
 	}
 }
 

@@ -31,6 +31,7 @@ type bundleFile struct {
 	Anonymous   string          `yaml:"anonymous" doc:"Code of the group that questions without a user belong to."`
 	NeedBase    bool            `yaml:"groups_need_base" doc:"true: every regular group must be based on another one."`
 	Functions   *functionsEntry `yaml:"functions" doc:"What an application that uses Casbin would register in code, for a model.conf of your own."`
+	SignIn      *signInEntry    `yaml:"sign_in" doc:"Rules of signing in; what is left out has its default."`
 	Licences    []licenceEntry  `yaml:"licences" doc:"Features that the tenant holds."`
 	Scopes      []scopeEntry    `yaml:"scopes" doc:"Entities that rights can be limited to."`
 }
@@ -58,6 +59,23 @@ type guardedEntry struct {
 	place
 	Section string `yaml:"section" jsonschema:"required" doc:"Section of the catalogue."`
 	Rights  rights `yaml:"rights" jsonschema:"required" doc:"Names of actions, or a sum of rights."`
+}
+
+type signInEntry struct {
+	place
+	MinLength      int  `yaml:"min_length" doc:"Least number of characters of a password, from 8 to 128; 12 when left out."`
+	Lower          bool `yaml:"lower" doc:"true: a password needs a lower-case letter."`
+	Upper          bool `yaml:"upper" doc:"true: a password needs an upper-case letter."`
+	Digits         bool `yaml:"digits" doc:"true: a password needs a digit."`
+	Symbols        bool `yaml:"symbols" doc:"true: a password needs a character that is neither letter nor digit."`
+	NoReuse        int  `yaml:"no_reuse" doc:"How many of the last passwords cannot be chosen again, at most 24."`
+	ExpireDays     int  `yaml:"expire_days" doc:"After how many days a password must be changed; never when left out."`
+	Failures       int  `yaml:"failures" doc:"After how many failures an account is locked, from 3 to 100; 10 when left out."`
+	FailureMinutes int  `yaml:"failure_minutes" doc:"Minutes within which failures are counted; 15 when left out."`
+	LockMinutes    int  `yaml:"lock_minutes" doc:"Minutes for which an account is locked; 15 when left out."`
+	LockForGood    bool `yaml:"lock_for_good" doc:"true: an account is locked until an administrator unlocks it."`
+	IdleMinutes    int  `yaml:"idle_minutes" doc:"Minutes that a session may go unused; 30 when left out."`
+	TotalMinutes   int  `yaml:"total_minutes" doc:"Minutes after which a session ends; 720 when left out."`
 }
 
 type functionsEntry struct {

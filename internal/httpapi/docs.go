@@ -46,7 +46,7 @@ func docsPage() ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = page.Execute(&out, map[string]any{
-		"Tags":   []string{"Decisions", "AuthZEN", "Administration", "Directory", "Operation"},
+		"Tags":   []string{"Decisions", "AuthZEN", "Administration", "Directory", "Signing in", "Operation"},
 		"Routes": docsRoutes(), "Schemas": spec.Components.Schemas, "Problems": append(append([]kind(nil), kinds...), internal),
 		"Limits": limits(),
 	})

@@ -70,6 +70,55 @@ var signInRoutes = []route{
 		})),
 }
 
+const linkText = "The token is that of a one-time link. An unknown, used or old one is 404; a password that breaks a rule leaves it good. The answer signs in."
+
+var linkRoutes = []route{
+	linkRoute("/activate", "Choose the first password by the link of an invitation", api.LinkedPassword{}, linkMembers[:2],
+		func(c *call, w *api.LinkedSuperuser) (service.Secret, service.SignedIn, error) {
+			return c.api.o.Accounts.ChoosePassword(c.ctx(), c.tenant, access.PurposeActivate, w.Token, w.Password, c.client(), access.Change{Source: source})
+		}),
+	linkRoute("/reset-password", "Choose a new password by a link", api.LinkedPassword{}, linkMembers[:2],
+		func(c *call, w *api.LinkedSuperuser) (service.Secret, service.SignedIn, error) {
+			return c.api.o.Accounts.ChoosePassword(c.ctx(), c.tenant, access.PurposeReset, w.Token, w.Password, c.client(), access.Change{Source: source})
+		}),
+	linkRoute("/sign-in-link", "Sign in by a link", api.Linked{}, linkMembers[:1],
+		func(c *call, w *api.LinkedSuperuser) (service.Secret, service.SignedIn, error) {
+			return c.api.o.Accounts.SignInByLink(c.ctx(), c.tenant, w.Token, c.client())
+		}),
+	linkRoute("/first-superuser", "Become the tenant's superuser by a link", api.LinkedSuperuser{}, linkMembers,
+		func(c *call, w *api.LinkedSuperuser) (service.Secret, service.SignedIn, error) {
+			made := service.FirstSuperuser{Email: w.Email, Name: w.Name, Password: w.Password}
+			return c.api.o.Accounts.MakeSuperuser(c.ctx(), c.tenant, w.Token, made, c.client(), access.Change{Source: source})
+		}),
+}
+
+var linkMembers = []string{"token", "password", "email", "name"}
+
+// linkRoute is something that whoever has a one-time link can do with it. Its
+// token comes in the body, so that it stands in no log.
+func linkRoute(below, summary string, body any, members []string, do func(*call, *api.LinkedSuperuser) (service.Secret, service.SignedIn, error)) route {
+	known := names{known: members, closed: true}
+	return route{
+		method: http.MethodPost, path: "/v1/tenants/{tenant}" + below, tenant: true, change: true, apart: true, sameSite: true,
+		tag: "Signing in", summary: summary, text: linkText, body: body, answer: api.SignedIn{},
+		serve: func(c *call) error {
+			if err := c.encrypted(); err != nil {
+				return err
+			}
+			var w api.LinkedSuperuser
+			into := map[string]*string{"token": &w.Token, "password": &w.Password, "email": &w.Email, "name": &w.Name}
+			err := c.read(func(r *reader) error {
+				return r.object("", &known, func(name string) error { return r.textUpTo(name, access.MaxPassword, into[name]) })
+			})
+			if err != nil {
+				return err
+			}
+			secret, by, err := do(c, &w)
+			return c.welcome(secret, by, err)
+		},
+	}
+}
+
 var (
 	signInNames      = names{known: []string{"email", "password"}, closed: true}
 	ownPasswordNames = names{known: []string{"current", "password"}, closed: true}

@@ -56,7 +56,12 @@ type site struct {
 	clock  *atomic.Int64 // added to the real time
 }
 
-func (s *site) forward(d time.Duration) { s.clock.Add(int64(d)) }
+// forward lets time pass, and the follower look whether the policy is as it was.
+func (s *site) forward(d time.Duration) {
+	s.t.Helper()
+	s.clock.Add(int64(d))
+	s.must(s.follower.Poll(context.Background()))
+}
 
 const people = "/v1/tenants/people"
 

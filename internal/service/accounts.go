@@ -43,6 +43,8 @@ type AccountStore interface {
 	EndOtherSessions(ctx context.Context, tenant, user string, but [32]byte) error
 
 	PutToken(ctx context.Context, t access.Token, c access.Change) error
+	PeekToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
+	HasToken(ctx context.Context, tenant, user string, purpose access.Purpose) (bool, error)
 	TakeToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
 }
 
@@ -185,8 +187,9 @@ func (a *Accounts) SetPassword(ctx context.Context, caller access.Caller, tenant
 		return access.User{}, 0, err
 	}
 	account, err := a.account(ctx, tenant, id)
-	if err != nil {
-		return access.User{}, 0, err
+	if err != nil { // the directory looks at the change's conditions first
+		missing := err
+		return a.directory.editUser(ctx, caller, tenant, id, "update", c, func(access.Draft, *access.User) error { return missing })
 	}
 	next, err := a.chosen(ctx, &account, password, 0)
 	if err != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -85,6 +86,35 @@ func (s *Store) TakeToken(ctx context.Context, tenant string, purpose access.Pur
 	return taken, fault("take a token", err)
 }
 
+// PeekToken tells whose a token is without using it up; the errors are those of
+// TakeToken.
+func (s *Store) PeekToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error) {
+	var row tokenRow
+	err := s.snapshot(ctx, tenant, func(v view) error {
+		query := "SELECT user_id, expires_at FROM one_time_token WHERE tenant_id = ? AND purpose = ? AND token_hash = ? AND expires_at > ?"
+		err := v.tx.QueryRowContext(ctx, query, v.tenant.ID, string(purpose), hash[:], s.now().UnixMicro()).Scan(&row.UserID, &row.ExpiresAt)
+		if errors.Is(err, sql.ErrNoRows) {
+			return worthless()
+		}
+		return err
+	})
+	return access.Token{Hash: hash, Tenant: tenant, User: row.UserID, Purpose: purpose, Expires: moment(row.ExpiresAt)}, fault("look at a token", err)
+}
+
+// HasToken tells whether a user has a token for a purpose that is still good.
+func (s *Store) HasToken(ctx context.Context, tenant, user string, purpose access.Purpose) (bool, error) {
+	n := 0
+	err := s.snapshot(ctx, tenant, func(v view) error {
+		query := "SELECT COUNT(*) FROM one_time_token WHERE tenant_id = ? AND user_id = ? AND purpose = ? AND expires_at > ?"
+		return v.tx.QueryRowContext(ctx, query, v.tenant.ID, user, string(purpose), s.now().UnixMicro()).Scan(&n)
+	})
+	return n > 0, fault("look for a token", err)
+}
+
+func worthless() error {
+	return &access.Error{Kind: access.ErrNotFound, Field: "token", Message: "is unknown, used or too old"}
+}
+
 // TakeToken is Store.TakeToken as a part of the edit: when that fails, the token
 // is as good as before.
 func (d *draft) TakeToken(purpose access.Purpose, hash [32]byte) (access.Token, error) {
@@ -105,7 +135,7 @@ func takeToken(tx *gorm.DB, tenant tenantRow, now time.Time, purpose access.Purp
 		return access.Token{}, done.Error
 	}
 	if err != nil || done.RowsAffected != 1 || row.Purpose != string(purpose) || !bytes.Equal(row.TokenHash, hash[:]) {
-		return access.Token{}, &access.Error{Kind: access.ErrNotFound, Field: "token", Message: "is unknown, used or too old"}
+		return access.Token{}, worthless()
 	}
 	return access.Token{Hash: hash, Tenant: tenant.Code, User: row.UserID, Purpose: purpose, Expires: moment(row.ExpiresAt)}, nil
 }
