@@ -70,7 +70,7 @@ func silenced(silences []*silence, p access.Problem) bool {
 func silencesOf(fsys fs.FS) ([]*silence, error) {
 	var all []*silence
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || !(strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".csv")) {
+		if read := strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".csv"); err != nil || !read || !d.Type().IsRegular() {
 			return err
 		}
 		text, err := fs.ReadFile(fsys, name)

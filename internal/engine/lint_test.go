@@ -71,8 +71,10 @@ func TestLint(t *testing.T) {
 			group(p, grantAt("g", "Stock", access.Show), deny(grantAt("d", "Stock", access.Show)))
 		}, `d: warning: this deny on "Stock" never counts`},
 		"a prohibition of a part": {func(p *access.Policy) { group(p, deny(grantAt("d", "Shop.Orders", access.Show))) }, ""},
-		"groups against each other": {func(p *access.Policy) { both(p, deny(grantAt("d", "Shop", access.Show))) },
-			`ann: warning: u:ann is allowed "Shop" by "p, r:clerk, *, Shop, 3, allow, -" at clerk by way of g:staff -> r:clerk and denied it by "p, g:temps, *, Shop, 2, deny, -" at d by way of g:temps (the prohibition wins) [rights-conflict]`},
+		"groups against each other": {
+			func(p *access.Policy) { both(p, deny(grantAt("d", "Shop", access.Show))) },
+			`ann: warning: u:ann is allowed "Shop" by "p, r:clerk, *, Shop, 3, allow, -" at clerk by way of g:staff -> r:clerk and denied it by "p, g:temps, *, Shop, 2, deny, -" at d by way of g:temps (the prohibition wins) [rights-conflict]`,
+		},
 		"a condition that never holds": {func(p *access.Policy) { p.Roles[0].Grants[0].Condition = "1 > 2" }, `clerk: warning: the condition "1 > 2" is always false [condition-constant]`},
 		"a condition that may hold":    {func(p *access.Policy) { p.Roles[0].Grants[0].Condition = "resource.a > 2" }, ""},
 		"a grant that is over":         {func(p *access.Policy) { g := grantAt("g", "Stock", access.Show); g.Validity.Until = now; group(p, g) }, `g: warning: the grant on "Stock" of g:staff ended at 2030-01-01T00:00:00Z (take it away) [grant-over]`},
