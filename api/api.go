@@ -177,6 +177,8 @@ type Tenant struct {
 	// Lower-case letters, digits, - and _.
 	Code        string `json:"code"`
 	Description string `json:"description,omitempty"`
+	// A sample policy to begin with: its catalogue, roles and groups, without its accounts. Only where a tenant is created.
+	Template string `json:"template,omitempty"`
 	// The newest revision; not looked at when a tenant is created.
 	Revision uint64 `json:"revision,omitzero"`
 }

@@ -67,7 +67,7 @@ func (c *Client) Tenants(ctx context.Context) ([]Tenant, error) {
 	return t.Tenants, err
 }
 
-// CreateTenant makes a tenant that allows nothing yet.
+// CreateTenant makes a tenant. It allows nothing yet, unless it has a template.
 func (c *Client) CreateTenant(ctx context.Context, t Tenant) (Tenant, error) {
 	t.Revision = 0
 	return answer[Tenant](ctx, c, http.MethodPost, "/v1/tenants", t)

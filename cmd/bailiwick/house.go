@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/engine/plan"
 	"github.com/bailiwick/bailiwick/internal/service"
 	"github.com/bailiwick/bailiwick/internal/store"
+	"github.com/bailiwick/bailiwick/policies"
 )
 
 // house is everything below the doors, wired up by hand.
@@ -81,7 +83,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, mails *s
 	h.decisions.Recall(h.past)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower, h.authority)
 	h.history = service.NewHistory(s, h.follower, h.authority, h.past, h.policies)
-	h.tenants = service.NewTenants(s, h.follower, h.authority)
+	h.tenants = service.NewTenants(s, h.follower, h.authority, template)
 	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
 		RestoreWindow: cfg.Directory.RestoreWindow, Mails: mails,
 	})
@@ -131,6 +133,22 @@ func (h *house) moveIn(ctx context.Context) error {
 // operator is the caller at the keyboard of the machine that the database is on.
 func operator() access.Caller {
 	return access.Caller{Name: "cli", Tenant: access.AllTenants, May: access.KeyAdmin}
+}
+
+// template reads one of the sample policies.
+func template(name string) (access.Policy, error) {
+	files, err := policies.FS(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return access.Policy{}, access.Invalid("template", "%q is none of %s", name, strings.Join(policies.Tenants(), ", "))
+	}
+	if err != nil {
+		return access.Policy{}, err
+	}
+	b, err := readBundle(files)
+	if err != nil {
+		return access.Policy{}, err
+	}
+	return b.Policy, nil
 }
 
 // bundles reads policies for the service.

@@ -68,7 +68,7 @@ func (l *local) Tenants(ctx context.Context) ([]api.Tenant, error) {
 // CreateTenant makes an empty tenant.
 func (l *local) CreateTenant(ctx context.Context, t api.Tenant) (api.Tenant, error) {
 	made := access.Tenant{Code: t.Code, Description: t.Description}
-	revision, err := l.tenants.Create(ctx, operator(), made, access.Change{Source: sourceCLI})
+	revision, err := l.tenants.Create(ctx, operator(), made, t.Template, access.Change{Source: sourceCLI})
 	t.Revision = uint64(revision)
 	return t, err
 }

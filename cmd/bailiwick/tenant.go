@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/policies"
 )
 
 func (c *cli) tenantCommand() *cobra.Command {
@@ -54,11 +56,13 @@ func (c *cli) tenantCreateCommand() *cobra.Command {
 		Use:   "create CODE",
 		Short: "Create a tenant, which allows nothing until a policy is loaded",
 		Example: `  bailiwick tenant create crm --description 'the CRM' --server http://127.0.0.1:8080
+  bailiwick tenant create shop --template retail-rights
   bailiwick tenant create crm --store-dsn bailiwick.db`,
 		Args: exactly(1),
 	}
 	at := adminFlags(cmd)
 	cmd.Flags().StringVar(&tenant.Description, "description", "", "what it is, for people")
+	cmd.Flags().StringVar(&tenant.Template, "template", "", "begin with catalogue, roles and groups of a sample: "+strings.Join(policies.Tenants(), ", "))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		tenant.Code = args[0]
 		return c.administer(cmd.Context(), at, func(a administration) error {

@@ -38,6 +38,7 @@ func init() {
 		"DELETE /v1/tenants/{tenant}/licences/{feature}":        {need: access.KeyAdmin, path: "/v1/tenants/default/licences/unknown", status: 404},
 		"GET /v1/tenants/{tenant}/users/{id}/navigation":        {need: access.KeyDecide, path: users + "/alice/navigation"},
 		"GET /v1/tenants/{tenant}/users/{id}/capabilities":      {need: access.KeyDecide, path: users + "/alice/capabilities"},
+		"GET /v1/tenants/{tenant}/users/{id}/permissions":       {need: access.KeyRead, path: users + "/alice/permissions"},
 		"POST /v1/tenants/{tenant}/users/{id}/signature:render": {need: access.KeyDecide, path: users + "/alice/signature:render", body: `{}`},
 	})
 }

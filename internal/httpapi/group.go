@@ -373,6 +373,14 @@ func (c *call) groupPermissions() error {
 	return c.reply(http.StatusOK, permissionsOf(&p))
 }
 
+func (c *call) userPermissions() error {
+	p, err := c.api.o.Directory.UserPermissions(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, permissionsOf(&p))
+}
+
 func (c *call) groupSummary() error {
 	sum, err := c.api.o.Directory.GroupSummary(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
 	if err != nil {

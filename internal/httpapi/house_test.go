@@ -23,6 +23,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/httpapi"
 	"github.com/bailiwick/bailiwick/internal/service"
 	"github.com/bailiwick/bailiwick/internal/store"
+	"github.com/bailiwick/bailiwick/policies"
 )
 
 // house is the real thing: engine, SQLite file, bundles, services and door.
@@ -108,7 +109,17 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	})
 	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
 	h.keys.Under(h.authority)
-	h.tenants = service.NewTenants(h.store, h.follower, h.authority)
+	h.tenants = service.NewTenants(h.store, h.follower, h.authority, func(name string) (access.Policy, error) {
+		files, err := policies.FS(name)
+		if err != nil {
+			return access.Policy{}, access.Invalid("template", "%v", err)
+		}
+		b, err := bundle.Read(files, bundle.Options{ModelOf: engine.ModelOf})
+		if err != nil {
+			return access.Policy{}, err
+		}
+		return b.Policy, nil
+	})
 	h.policies = service.NewPolicies(bundles{}, h.engine, h.store, h.follower, h.authority)
 	h.past = service.NewPast(h.store, func(f access.Facts) (func(time.Time) service.Answers, error) {
 		e, err := engine.Alone(f, engine.Options{Subjects: h.store.Then(f.Revision)})

@@ -30,6 +30,12 @@ var navigationRoutes = []route{
 		answer: api.Capabilities{},
 	},
 	{
+		method: http.MethodGet, path: "/v1/tenants/{tenant}/users/{id}/permissions", tenant: true, need: access.KeyRead,
+		serve: (*call).userPermissions, tag: "Directory", summary: "Show what a user may do by which rule, and where it comes from",
+		text:   "Every rule that reaches him, with the groups and roles on its way and its term. What is decided in the end is asked with /v1/explain.",
+		answer: api.Permissions{},
+	},
+	{
 		method: http.MethodPost, path: "/v1/tenants/{tenant}/users/{id}/signature:render", tenant: true, need: access.KeyDecide,
 		serve: (*call).renderSignature, tag: "Directory", summary: "Write the signature of a user",
 		text: "It is that of the first group in his order; where that has none, he has none. It is encoded for where it goes: text, html, or header, which is one line by RFC 2047.",

@@ -204,7 +204,7 @@ func TestPeople_tenant(t *testing.T) {
 			return err
 		},
 		"new tenant": func(c access.Caller) error {
-			_, err := h.tenants.Create(ctx, c, access.Tenant{Code: "mine"}, access.Change{})
+			_, err := h.tenants.Create(ctx, c, access.Tenant{Code: "mine"}, "", access.Change{})
 			return err
 		},
 	}

@@ -130,7 +130,7 @@ var firstRoutes = []route{
 	{
 		method: http.MethodPost, path: "/v1/tenants", need: access.KeyAdmin, change: true,
 		serve: (*call).createTenant, tag: "Administration", summary: "Create a tenant",
-		text: "Only for keys of all tenants. The new tenant allows nothing.",
+		text: "Only for keys of all tenants. The new tenant allows nothing, unless a template is named: one of the sample policies, whose catalogue, roles and groups it begins with.",
 		body: api.Tenant{}, answer: api.Tenant{}, status: http.StatusCreated,
 	},
 	{

@@ -12,7 +12,7 @@ const source = "http"
 
 const maxDescription = 1000 // bytes of a description or reason
 
-var tenantNames = names{known: []string{"code", "description"}, closed: true}
+var tenantNames = names{known: []string{"code", "description", "template"}, closed: true}
 
 func (c *call) listTenants() error {
 	tenants, err := c.api.o.Tenants.List(c.ctx(), c.caller)
@@ -30,8 +30,11 @@ func (c *call) createTenant() error {
 	var w api.Tenant
 	err := c.read(func(r *reader) error {
 		return r.object("", &tenantNames, func(name string) error {
-			if name == "code" {
+			switch name {
+			case "code":
 				return r.text(name, &w.Code)
+			case "template":
+				return r.text(name, &w.Template)
 			}
 			return r.textUpTo(name, maxDescription, &w.Description)
 		})
@@ -40,6 +43,7 @@ func (c *call) createTenant() error {
 		return err
 	}
 	tenant := access.Tenant{Code: w.Code, Description: w.Description}
+<<<<<<< HEAD
 	return made(c, http.StatusCreated, c.changeOf(api.Edit{}), func(change access.Change) (noThing, access.Revision, error) {
 		revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, change)
 		return noThing{}, revision, err
@@ -47,4 +51,12 @@ func (c *call) createTenant() error {
 		w.Revision = uint64(revision)
 		return w
 	})
+=======
+	revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, w.Template, access.Change{Source: source})
+	if err != nil {
+		return err
+	}
+	w.Revision = uint64(revision)
+	return c.reply(http.StatusCreated, w)
+>>>>>>> ed02845 (Begin a tenant from a sample, and tell the stories of the five systems over HTTP)
 }

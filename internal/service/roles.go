@@ -293,6 +293,15 @@ func (d *Directory) GroupPermissions(ctx context.Context, caller access.Caller, 
 	return d.permissions(ctx, tenant, access.Name(access.KindGroup, code), revision)
 }
 
+// UserPermissions gives what one user may do, and where it comes from.
+func (d *Directory) UserPermissions(ctx context.Context, caller access.Caller, tenant, id string) (Permissions, error) {
+	_, revision, err := d.User(ctx, caller, tenant, id)
+	if err != nil {
+		return Permissions{}, err
+	}
+	return d.permissions(ctx, tenant, access.Name(access.KindUser, id), revision)
+}
+
 // RolePermissions gives what a role gives, and where it comes from.
 func (d *Directory) RolePermissions(ctx context.Context, caller access.Caller, tenant, code string) (Permissions, error) {
 	_, revision, err := d.Role(ctx, caller, tenant, code)

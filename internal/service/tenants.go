@@ -11,6 +11,7 @@ import (
 // TenantStore keeps tenants and their histories.
 type TenantStore interface {
 	CreateTenant(ctx context.Context, t access.Tenant, c access.Change) (access.Revision, error)
+	Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Delta, error)
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Revisions(ctx context.Context, tenant string) ([]access.RevisionEntry, error)
 }
@@ -20,12 +21,14 @@ type Tenants struct {
 	store     TenantStore
 	state     *Follower
 	authority *Authority
+	templates func(name string) (access.Policy, error)
 }
 
 // NewTenants keeps tenants in the store; what it creates decides at once. The
-// authority tells what people may look at.
-func NewTenants(s TenantStore, f *Follower, a *Authority) *Tenants {
-	return &Tenants{store: s, state: f, authority: a}
+// authority tells what people may look at. templates gives policies that a new
+// tenant can begin with, or an error that names the field "template".
+func NewTenants(s TenantStore, f *Follower, a *Authority, templates func(name string) (access.Policy, error)) *Tenants {
+	return &Tenants{store: s, state: f, authority: a, templates: templates}
 }
 
 // List gives the tenants that the caller may see, by code. People see their own.
@@ -42,21 +45,46 @@ func (t *Tenants) List(ctx context.Context, caller access.Caller) ([]access.Tena
 	return seen, nil
 }
 
-// Create makes a tenant with an empty policy, which allows nothing. Only keys of
-// all tenants may do that.
-func (t *Tenants) Create(ctx context.Context, caller access.Caller, tenant access.Tenant, c access.Change) (access.Revision, error) {
+// Create makes a tenant. Its policy allows nothing, unless a template is named:
+// then it has the catalogue, roles and groups of that, and none of its accounts.
+// Only keys of all tenants may do that.
+func (t *Tenants) Create(ctx context.Context, caller access.Caller, tenant access.Tenant, template string, c access.Change) (access.Revision, error) {
 	if _, err := t.authority.Allow(ctx, caller, access.AllTenants, Need{Part: "Settings", Action: "insert"}); err != nil {
 		return 0, err
 	}
 	if err := access.ValidCode("code", tenant.Code); err != nil {
 		return 0, err
 	}
+	var begin *access.Policy
+	if template != "" {
+		p, err := t.templates(template)
+		if err != nil {
+			return 0, err
+		}
+		begin = instance(p, tenant)
+	}
 	c.Base, c.Author = access.AnyRevision, caller.Name
 	revision, err := t.store.CreateTenant(ctx, tenant, c)
 	if err != nil {
 		return 0, err
 	}
-	return revision, t.state.inForce(ctx, tenant.Code, access.Delta{To: revision})
+	d := access.Delta{To: revision}
+	if begin != nil {
+		c.Base, c.Reason = revision, "template "+template
+		if d, err = t.store.Apply(ctx, begin, c); err != nil {
+			return 0, err
+		}
+	}
+	return d.To, t.state.inForce(ctx, tenant.Code, d)
+}
+
+// instance is what a tenant takes over from a template.
+func instance(p access.Policy, tenant access.Tenant) *access.Policy {
+	p.Tenant, p.Users = tenant.Code, nil
+	if tenant.Description != "" {
+		p.Description = tenant.Description
+	}
+	return &p
 }
 
 // Revisions gives the history of a tenant, newest last.
