@@ -43,20 +43,11 @@ func (c *call) createTenant() error {
 		return err
 	}
 	tenant := access.Tenant{Code: w.Code, Description: w.Description}
-<<<<<<< HEAD
 	return made(c, http.StatusCreated, c.changeOf(api.Edit{}), func(change access.Change) (noThing, access.Revision, error) {
-		revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, change)
+		revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, w.Template, change)
 		return noThing{}, revision, err
 	}, func(_ *noThing, revision access.Revision) api.Tenant {
 		w.Revision = uint64(revision)
 		return w
 	})
-=======
-	revision, err := c.api.o.Tenants.Create(c.ctx(), c.caller, tenant, w.Template, access.Change{Source: source})
-	if err != nil {
-		return err
-	}
-	w.Revision = uint64(revision)
-	return c.reply(http.StatusCreated, w)
->>>>>>> ed02845 (Begin a tenant from a sample, and tell the stories of the five systems over HTTP)
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -10,8 +11,8 @@ import (
 
 // TenantStore keeps tenants and their histories.
 type TenantStore interface {
-	CreateTenant(ctx context.Context, t access.Tenant, c access.Change) (access.Revision, error)
-	Apply(ctx context.Context, p *access.Policy, c access.Change) (access.Delta, error)
+	// Found makes a tenant that begins with a policy.
+	Found(ctx context.Context, p *access.Policy, c access.Change) (access.Revision, error)
 	Tenants(ctx context.Context) ([]access.Tenant, error)
 	Revisions(ctx context.Context, tenant string) ([]access.RevisionEntry, error)
 }
@@ -55,36 +56,21 @@ func (t *Tenants) Create(ctx context.Context, caller access.Caller, tenant acces
 	if err := access.ValidCode("code", tenant.Code); err != nil {
 		return 0, err
 	}
-	var begin *access.Policy
+	begin := access.Policy{}
 	if template != "" {
-		p, err := t.templates(template)
-		if err != nil {
+		var err error
+		if begin, err = t.templates(template); err != nil {
 			return 0, err
 		}
-		begin = instance(p, tenant)
 	}
+	begin.Tenant, begin.Users = tenant.Code, nil
+	begin.Description = cmp.Or(tenant.Description, begin.Description)
 	c.Base, c.Author = access.AnyRevision, caller.Name
-	revision, err := t.store.CreateTenant(ctx, tenant, c)
+	revision, err := t.store.Found(ctx, &begin, c)
 	if err != nil {
 		return 0, err
 	}
-	d := access.Delta{To: revision}
-	if begin != nil {
-		c.Base, c.Reason = revision, "template "+template
-		if d, err = t.store.Apply(ctx, begin, c); err != nil {
-			return 0, err
-		}
-	}
-	return d.To, t.state.inForce(ctx, tenant.Code, d)
-}
-
-// instance is what a tenant takes over from a template.
-func instance(p access.Policy, tenant access.Tenant) *access.Policy {
-	p.Tenant, p.Users = tenant.Code, nil
-	if tenant.Description != "" {
-		p.Description = tenant.Description
-	}
-	return &p
+	return revision, t.state.inForce(ctx, tenant.Code, access.Delta{To: revision})
 }
 
 // Revisions gives the history of a tenant, newest last.

@@ -88,11 +88,15 @@ func settingsOf(p *access.Policy, f *access.Facts) settingsDocument {
 // rule, and gives its first revision. Its Revision field is not looked at; the
 // change's base must be 0 or AnyRevision.
 func (s *Store) CreateTenant(ctx context.Context, t access.Tenant, c access.Change) (access.Revision, error) {
-	p := &access.Policy{Tenant: t.Code, Description: t.Description}
+	return s.Found(ctx, &access.Policy{Tenant: t.Code, Description: t.Description}, c)
+}
+
+// Found makes a tenant that begins with a policy, like CreateTenant.
+func (s *Store) Found(ctx context.Context, p *access.Policy, c access.Change) (access.Revision, error) {
 	if err := p.Check().Err(); err != nil {
 		return 0, err
 	}
-	insert := func(tx *gorm.DB) (tenantRow, error) { return newTenant(tx, t.Code) }
+	insert := func(tx *gorm.DB) (tenantRow, error) { return newTenant(tx, p.Tenant) }
 	d, err := s.commit(ctx, c, insert, func(w *write) error { return s.apply(w, p) })
 	return d.To, err
 }
