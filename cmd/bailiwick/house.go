@@ -270,6 +270,10 @@ func (p *paper) Replace(context.Context, *access.Policy, access.Change, func(acc
 	return access.Delta{}, errPaper
 }
 
+func (p *paper) Found(context.Context, *access.Policy, access.Change) (access.Revision, error) {
+	return 0, errPaper
+}
+
 func (p *paper) CreateTenant(context.Context, access.Tenant, access.Change) (access.Revision, error) {
 	return 0, errPaper
 }
