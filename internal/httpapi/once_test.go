@@ -28,7 +28,7 @@ var posts = []struct{ route, path, body string }{
 	{users + ":bulk", thingsPath + "/users:bulk", `{"operations":[{"op":"deactivate","id":"u2"}]}`},
 	{users + "/{id}:activate", thingsPath + "/users/u2:activate", ``},
 	{users + "/{id}:deactivate", thingsPath + "/users/u2:deactivate", `{"reason":"gone"}`},
-	{users + "/{id}/groups:add", thingsPath + "/users/u2/groups:add", `{"groups":[{"group":"two"}]}`},
+	{users + "/{id}/groups:add", thingsPath + "/users/u2/groups:add", `{"groups":["two"]}`},
 	{users + "/{id}/groups:reorder", thingsPath + "/users/u2/groups:reorder", `{"groups":[{"group":"two"},{"group":"one"}]}`},
 	{users + "/{id}/groups:remove", thingsPath + "/users/u2/groups:remove", `{"groups":[{"group":"two"}]}`},
 	{users + "/{id}/roles:add", thingsPath + "/users/u2/roles:add", `{"roles":[{"role":"some"}]}`},
@@ -37,6 +37,7 @@ var posts = []struct{ route, path, body string }{
 	{users + "/{id}/licences:remove", thingsPath + "/users/u2/licences:remove", `{"licences":["chat"]}`},
 	{users + ":import", thingsPath + "/users:import", "email,name\nu4@example.com,Four\n"},
 	{groups + "/{code}/members:import", thingsPath + "/groups/two/members:import", "email,name\nu5@example.com,Five\n"},
+	{users + "/{id}:hand-over", thingsPath + "/users/u1:hand-over", `{"to":"u2"}`},
 	{users + "/{id}:restore", thingsPath + "/users/u1:restore", ``},
 }
 
@@ -74,7 +75,7 @@ func TestOnce_everyRoute(t *testing.T) {
 		listed := map[string]bool{}
 		for i, p := range posts {
 			listed[p.route] = true
-			if strings.HasSuffix(p.route, ":restore") {
+			if strings.HasSuffix(p.route, ":hand-over") {
 				decode[api.User](t, h.send(http.MethodDelete, thingsPath+"/users/u1", h.root, ""))
 			}
 			key := fmt.Sprint("key-", i)

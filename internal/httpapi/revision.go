@@ -45,12 +45,12 @@ var revisionRoutes = slices.Concat([]route{
 		serve: (*call).showRevision, tag: "Administration", summary: "Show a revision and what it changed", answer: api.Revision{},
 	},
 	{
-		method: http.MethodPost, path: revisionPath + "/{revision}:revert", tenant: true, need: access.KeyAdmin, change: true,
+		method: http.MethodPost, path: revisionPath + "/{revision}:revert", tenant: true, need: access.KeyAdmin, change: true, keyless: true,
 		serve: (*call).revert, tag: "Administration", summary: "Reverse what one revision has changed",
 		text: undoText + "409 with what was changed again since.", body: api.Undo{}, answer: api.Undone{},
 	},
 	{
-		method: http.MethodPost, path: revisionPath + ":rollback", tenant: true, need: access.KeyAdmin, change: true, time: policyTime,
+		method: http.MethodPost, path: revisionPath + ":rollback", tenant: true, need: access.KeyAdmin, change: true, keyless: true, time: policyTime,
 		serve: (*call).rollback, tag: "Administration", summary: "Put an earlier state of the policy in force again",
 		text: undoText + "Documents, settings and plain lines become what they were. Accounts that were changed since get back what they held, as far as they are there; who they are and how they sign in stays.",
 		body: api.Rollback{}, answer: api.Undone{},

@@ -267,6 +267,9 @@ func (r *reader) memberships(field string, to *[]access.Link) error {
 }
 
 func (r *reader) membership(at string, l *access.Link) error {
+	if r.dec.PeekKind() == '"' {
+		return r.text(at, &l.To)
+	}
 	err := r.object(at, &membershipNames, func(name string) error {
 		switch name {
 		case "group":
@@ -358,8 +361,9 @@ func (c *call) handOver() error {
 	if err != nil {
 		return err
 	}
-	u, revision, err := c.api.o.Directory.HandOver(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.To, c.changeOf(w.Edit))
-	return c.user(http.StatusOK, &u, revision, err)
+	return made(c, http.StatusOK, c.changeOf(w.Edit), func(change access.Change) (access.User, access.Revision, error) {
+		return c.api.o.Directory.HandOver(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.To, change)
+	}, c.userOf)
 }
 
 func (c *call) showUser() error {

@@ -97,6 +97,9 @@ func (n NewUser) begin(t access.Draft) (access.User, error) {
 	} else if !errors.Is(err, access.ErrNotFound) {
 		return u, err
 	}
+	if err := inMenu(t.Policy(), u.Menu); err != nil {
+		return u, err
+	}
 	if len(u.Groups) == 0 {
 		u.Groups = newcomers(t.Policy())
 	}
@@ -326,7 +329,7 @@ func (d *Directory) PatchUser(ctx context.Context, caller access.Caller, tenant,
 }
 
 // Act makes the patch an act on an account.
-func (patch *UserPatch) Act(_ access.Draft, u *access.User) error {
+func (patch *UserPatch) Act(t access.Draft, u *access.User) error {
 	if patch.Groups != nil && len(*patch.Groups) == 0 && len(u.Groups) > 0 {
 		return groupless(u)
 	}
@@ -339,11 +342,40 @@ func (patch *UserPatch) Act(_ access.Draft, u *access.User) error {
 	set(&u.Licences, patch.Licences)
 	set(&u.ApplicationsOff, patch.ApplicationsOff)
 	set(&u.Menu, patch.Menu)
+	if patch.Menu != nil {
+		if err := inMenu(t.Policy(), u.Menu); err != nil {
+			return err
+		}
+	}
 	if patch.NoAttributes {
 		u.Attributes = nil
 	}
 	if patch.Attributes != nil {
 		u.Attributes = merged(u.Attributes, patch.Attributes)
+	}
+	return nil
+}
+
+// inMenu refuses sections that no application has declared. What was chosen
+// before its section went away stays.
+func inMenu(p *access.Policy, menu []access.Section) error {
+	declared := map[access.Section]bool{}
+	var names []string
+	for _, a := range access.WithOurselves(p.Catalogue, p.Root) {
+		for _, s := range a.Sections {
+			declared[s.Path] = true
+			names = append(names, string(s.Path))
+		}
+	}
+	for i, s := range menu {
+		if declared[s] {
+			continue
+		}
+		field, message := fmt.Sprintf("menu[%d]", i), fmt.Sprintf("section %q is not declared by any application", s)
+		if near := access.Nearest(string(s), names); near != "" {
+			message += "; did you mean " + near + "?"
+		}
+		return cmp.Or(access.ValidSection(field, s), access.Invalid(field, "%s", message))
 	}
 	return nil
 }
@@ -557,7 +589,7 @@ func (d *Directory) HandOver(ctx context.Context, caller access.Caller, tenant, 
 		return access.User{}, 0, err
 	}
 	var after access.User
-	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: "delete"}, c, func(t access.Draft) (err error) {
+	revision, err := d.change(ctx, caller, tenant, Need{Part: "Users", Action: "delete"}, c.Making(&after), func(t access.Draft) (err error) {
 		if after, err = t.User(id); err != nil {
 			return err
 		}
