@@ -22,7 +22,7 @@ type User struct {
 	Successor string `json:"successor,omitempty"`
 	// When everything but ids and moments was taken away from a deleted account.
 	PurgedAt time.Time `json:"purged_at,omitzero"`
-	Revision        uint64    `json:"revision,omitzero"`
+	Revision uint64    `json:"revision,omitzero"`
 }
 
 // Invitation tells how far an account that is invited has come.

@@ -19,7 +19,7 @@ const (
 	exitFine         = 0
 	exitFailed       = 1 // the work could not be done; also a denial under check --exit-code
 	exitUsage        = 2 // the command line is wrong
-	exitInvalid      = 3 // the policy is invalid
+	exitInvalid      = 3 // the policy, or the table to import, is invalid
 	exitExpectations = 4 // a decision test did not come out as expected
 )
 
@@ -78,7 +78,7 @@ func (c *cli) exit(err error) int {
 // exitOf gives the exit code for what a server said.
 func exitOf(code string) int {
 	switch code {
-	case "policy_invalid":
+	case "policy_invalid", "import_invalid":
 		return exitInvalid
 	case "tests_failed":
 		return exitExpectations
@@ -117,11 +117,11 @@ func reasons(err error) []string {
 		return lines
 	case errors.As(err, &failed):
 		return append(failed.Report.Failures, "bailiwick: "+failed.Error())
-	case errors.As(err, &problem) && (problem.Code == "policy_invalid" || problem.Code == "tests_failed"):
+	case errors.As(err, &problem) && exitOf(problem.Code) >= exitInvalid:
 		for _, d := range problem.Details {
 			lines = append(lines, d.String())
 		}
-		if problem.Code == "policy_invalid" {
+		if exitOf(problem.Code) == exitInvalid {
 			return lines
 		}
 		return append(lines, "bailiwick: "+problem.Message)
