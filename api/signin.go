@@ -148,3 +148,8 @@ type SignInRules struct {
 	// Minutes after which a session ends; 720 by default.
 	TotalMinutes int `json:"total_minutes"`
 }
+
+// AskReset asks for a link to choose a new password.
+type AskReset struct {
+	Email string `json:"email"`
+}

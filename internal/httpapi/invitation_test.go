@@ -22,6 +22,8 @@ func init() {
 	maps.Copy(matrix, map[string]entry{
 		"POST " + at + ":invite": {need: access.KeyAdmin, path: bob + ":invite", status: 409},
 		"POST " + at + ":resend": {need: access.KeyAdmin, path: bob + ":resend", status: 409},
+
+		"POST /v1/tenants/{tenant}/password-reset": {body: `{"email":"nobody-%d@example.com"}`, status: 204},
 	})
 }
 
@@ -92,14 +94,17 @@ func TestInvite_refused(t *testing.T) {
 	})
 }
 
-// mailing lets a shop send mails to a server of its own.
-func (s shop) mailing(o accesstest.MailServerOptions) *accesstest.MailServer {
+// mailing lets a house send mails to a server of its own.
+func (s *house) mailing(o accesstest.MailServerOptions) *accesstest.MailServer {
 	s.t.Helper()
 	server := accesstest.NewMailServer(s.t, o)
 	sender, err := mail.New(mail.Options{Server: server.Host, Port: server.Port, Security: mail.None, From: "Shop <access@example.com>"})
 	s.must(err)
-	mails := service.NewMails(s.store, service.MailsOptions{Postman: sender, PublicURL: "https://access.example.com", Service: "Shop"})
+	mails := service.NewMails(s.store, service.MailsOptions{Postman: sender, PublicURL: "https://access.example.com", Service: "Shop", Clock: func() time.Time { return s.now() }})
 	s.options.Directory = service.NewDirectory(s.store, s.engine, s.authority, s.follower, service.DirectoryOptions{Mails: mails})
+	s.options.Accounts = service.NewAccounts(s.store, s.options.Directory, service.AccountsOptions{
+		Log: s.options.Log, Clock: s.options.Clock, Hashing: service.HashingOptions{Memory: 64, Passes: 1},
+	})
 	s.server, err = httpapi.NewServer(s.options)
 	s.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -17,6 +17,7 @@ type Accounts struct {
 	directory *Directory
 	hasher    *hasher
 	opts      AccountsOptions
+	asking    chan struct{} // requests for links that are worked on
 }
 
 // AccountStore is where passwords, sessions and failures are kept.
@@ -45,6 +46,7 @@ type AccountStore interface {
 	PutToken(ctx context.Context, t access.Token, c access.Change) error
 	PeekToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
 	HasToken(ctx context.Context, tenant, user string, purpose access.Purpose) (bool, error)
+	SendMail(ctx context.Context, m access.Mail) error
 	TakeToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
 }
 
@@ -64,7 +66,7 @@ func NewAccounts(s AccountStore, d *Directory, o AccountsOptions) *Accounts {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Accounts{store: s, directory: d, hasher: newHasher(o.Hashing), opts: o}
+	return &Accounts{store: s, directory: d, hasher: newHasher(o.Hashing), opts: o, asking: make(chan struct{}, askers)}
 }
 
 func (a *Accounts) now() time.Time { return a.opts.Clock().UTC().Truncate(time.Microsecond) }
@@ -197,7 +199,10 @@ func (a *Accounts) SetPassword(ctx context.Context, caller access.Caller, tenant
 	}
 	next.MustChange = true
 	return a.directory.editUser(ctx, caller, tenant, id, "update", c, func(d access.Draft, u *access.User) error {
-		return putPassword(d, &account, next, [32]byte{})
+		if err := putPassword(d, &account, next, [32]byte{}); err != nil || u.Email == "" {
+			return err
+		}
+		return d.Send(access.Mail{User: u.ID, To: u.Email, Purpose: access.MailPasswordChanged})
 	})
 }
 

@@ -333,7 +333,11 @@ func (patch *UserPatch) Act(t access.Draft, u *access.User) error {
 	if patch.Groups != nil && len(*patch.Groups) == 0 && len(u.Groups) > 0 {
 		return groupless(u)
 	}
-	set(&u.Email, patch.Email)
+	if patch.Email != nil && *patch.Email != u.Email {
+		if err := moved(t, u, *patch.Email); err != nil {
+			return err
+		}
+	}
 	set(&u.Name, patch.Name)
 	set(&u.ExternalID, patch.ExternalID)
 	set(&u.Groups, patch.Groups)
@@ -376,6 +380,23 @@ func inMenu(p *access.Policy, menu []access.Section) error {
 			message += "; did you mean " + near + "?"
 		}
 		return cmp.Or(access.ValidSection(field, s), access.Invalid(field, "%s", message))
+	}
+	return nil
+}
+
+// moved gives an account another e-mail. Links that went to the one of before
+// stop working; who acts is told there, and who is invited is invited here.
+func moved(t access.Draft, u *access.User, email string) error {
+	if err := t.DropTokens(u.ID); err != nil {
+		return err
+	}
+	before := u.Email
+	switch u.Email = email; {
+	case email == "":
+	case u.Status == access.UserInvited:
+		return invite(t, u)
+	case before != "" && statusOf(u) == access.UserActive && access.FoldCase(before) != access.FoldCase(email):
+		return t.Send(access.Mail{User: u.ID, To: before, Purpose: access.MailEmailChanged})
 	}
 	return nil
 }
