@@ -127,6 +127,14 @@ type UserRights struct {
 	Edit
 }
 
+// Profile changes the own account. What is left out stays.
+type Profile struct {
+	Name string `json:"name,omitempty"`
+	// Sections that shall be in the menu; null for all that may be seen.
+	Menu []string `json:"menu,omitzero"`
+	Edit
+}
+
 // UserMenu replaces the choice of what is in the menu; null: everything.
 type UserMenu struct {
 	Menu []string `json:"menu"`

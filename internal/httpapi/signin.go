@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -33,6 +34,11 @@ var signInRoutes = []route{
 		method: http.MethodPut, path: "/v1/session/password", need: needSession, change: true, apart: true, unfinished: true,
 		serve: (*call).changePassword, tag: "Signing in", summary: "Change the own password",
 		text: "All other sessions end, and this one gets a new cookie and token.", body: api.OwnPassword{}, answer: api.SignedIn{},
+	},
+	{
+		method: http.MethodPatch, path: "/v1/session/profile", need: needSession, change: true,
+		serve: (*call).patchProfile, tag: "Signing in", summary: "Change the own account",
+		text: "The name, and what shall be in the menu. It needs no right, and touches nobody else.", body: api.Profile{}, answer: api.User{},
 	},
 	{
 		method: http.MethodGet, path: "/v1/sessions", need: needSession,
@@ -121,6 +127,7 @@ func linkRoute(below, summary string, body any, members []string, do func(*call,
 
 var (
 	signInNames      = names{known: []string{"email", "password"}, closed: true}
+	profileNames     = names{known: slices.Concat([]string{"name", "menu"}, editMembers), closed: true}
 	ownPasswordNames = names{known: []string{"current", "password"}, closed: true}
 	newPasswordNames = names{known: append([]string{"password"}, editMembers...), closed: true}
 )
@@ -209,6 +216,16 @@ func (c *call) changePassword() error {
 	}
 	secret, by, err := c.api.o.Accounts.ChangePassword(c.ctx(), c.signed, w.Current, w.Password, c.client(), access.Change{Source: source})
 	return c.welcome(secret, by, err)
+}
+
+func (c *call) patchProfile() error {
+	b, err := c.readUser(&profileNames)
+	if err != nil {
+		return err
+	}
+	c.tenant = c.caller.Tenant
+	u, revision, err := c.api.o.Directory.PatchProfile(c.ctx(), c.caller, service.Profile{Name: b.patch.Name, Menu: b.patch.Menu}, c.changeOf(b.edit))
+	return c.user(http.StatusOK, &u, revision, err)
 }
 
 func (c *call) setPassword() error {

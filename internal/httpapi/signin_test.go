@@ -30,6 +30,7 @@ func init() {
 		"POST /v1/sign-out":                 {need: httpapi.NeedSession},
 		"GET /v1/session":                   {need: httpapi.NeedSession},
 		"PUT /v1/session/password":          {need: httpapi.NeedSession, body: `{"current":"x","password":"y"}`},
+		"PATCH /v1/session/profile":         {need: httpapi.NeedSession, body: `{"name":"Me"}`},
 		"GET /v1/sessions":                  {need: httpapi.NeedSession},
 		"DELETE /v1/sessions":               {need: httpapi.NeedSession},
 		"DELETE /v1/sessions/{id}":          {need: httpapi.NeedSession, path: "/v1/sessions/x"},
@@ -384,4 +385,29 @@ func TestSession_crossSite(t *testing.T) {
 	b.send("PATCH", path, `{"name":"Without a browser"}`, "Origin", "").want(200, "")
 	b.send("POST", people+"/sign-in", signInBody("sales-1@example.com", ownPassword), "Sec-Fetch-Site", "cross-site").want(403, "cross_site")
 	b.send("POST", people+"/sign-in", signInBody("sales-1@example.com", ownPassword), "Content-Type", "text/plain").want(415, "content_type")
+}
+
+// Req 35: people change their own name and menu without any right, and nothing
+// that decides, nor anybody else.
+func TestSession_profile(t *testing.T) {
+	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
+		s.must(wantStatus(s.admin(http.MethodPut, "/groups/staff/rights", `{"grants":[]}`), 200))
+		s.give("sales-1", firstPassword)
+		b := s.browser(t)
+		b.signIn("sales-1@example.com", firstPassword)
+		b.changePassword(firstPassword, ownPassword).want(200, "")
+		b.signIn("sales-1@example.com", ownPassword)
+		var u api.User
+		b.send(http.MethodPatch, "/v1/session/profile", `{"name":"Renamed by himself","menu":[]}`).want(200, "").into(&u)
+		if u.ID != "sales-1" || u.Name != "Renamed by himself" || u.Menu == nil || len(u.Menu) != 0 {
+			t.Errorf("%+v", u)
+		}
+		b.send(http.MethodPatch, "/v1/session/profile", `{"name":""}`).want(400, "invalid")
+		for _, member := range []string{`"roles":[{"role":"superuser"}]`, `"id":"boss-1"`, `"email":"x@example.com"`, `"status":"active"`, `"attributes":{}`, `"grants":[]`} {
+			b.send(http.MethodPatch, "/v1/session/profile", `{`+member+`}`).want(400, "invalid")
+		}
+		b.send(http.MethodPatch, people+"/users/operator-1", `{"name":"Renamed by another"}`).want(403, "forbidden")
+		b.send(http.MethodPatch, people+"/users/sales-1", `{"name":"Renamed the other way"}`).want(403, "forbidden")
+	})
 }

@@ -328,6 +328,28 @@ func (d *Directory) PatchUser(ctx context.Context, caller access.Caller, tenant,
 	return d.editUser(ctx, caller, tenant, id, "update", c, patch.Act)
 }
 
+// Profile is what people change about their own account. What is nil stays.
+type Profile struct {
+	Name *string
+	Menu *[]access.Section
+}
+
+// PatchProfile changes the account of the caller himself, who needs no right for
+// that, and nothing that decides about access.
+func (d *Directory) PatchProfile(ctx context.Context, caller access.Caller, p Profile, c access.Change) (access.User, access.Revision, error) {
+	var after access.User
+	if caller.Subject.Kind != access.KindUser {
+		return after, 0, access.Forbidden("only people have a profile")
+	}
+	patch := UserPatch{Name: p.Name, Menu: p.Menu}
+	need := Need{Part: "Users", Action: "update", Own: true}
+	revision, err := d.change(ctx, caller, caller.Tenant, need, c, func(t access.Draft) (err error) {
+		after, err = acted(t, caller.Subject.ID, patch.Act)
+		return err
+	})
+	return after, revision, err
+}
+
 // Act makes the patch an act on an account.
 func (patch *UserPatch) Act(t access.Draft, u *access.User) error {
 	if patch.Groups != nil && len(*patch.Groups) == 0 && len(u.Groups) > 0 {
