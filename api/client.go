@@ -102,6 +102,19 @@ func (c *Client) Diff(ctx context.Context, tenant, from, to string) (Difference,
 	return answer[Difference](ctx, c, http.MethodGet, queried(tenantPath(tenant, "diff"), query), nil)
 }
 
+// PolicyFiles gives the policy of a tenant as files: of a revision or time, or
+// where that is empty what is in force; with users, all accounts too.
+func (c *Client) PolicyFiles(ctx context.Context, tenant, asOf string, users bool) (PolicyFiles, error) {
+	query := url.Values{}
+	if asOf != "" {
+		query.Set("as_of", asOf)
+	}
+	if users {
+		query.Set("users", "true")
+	}
+	return answer[PolicyFiles](ctx, c, http.MethodGet, queried(tenantPath(tenant, "policy"), query), nil)
+}
+
 // Blame tells who made what leads to an answer. The query is that of the route.
 func (c *Client) Blame(ctx context.Context, tenant string, query url.Values) (Blame, error) {
 	return answer[Blame](ctx, c, http.MethodGet, queried(tenantPath(tenant, "blame"), query), nil)

@@ -50,6 +50,14 @@ type Difference struct {
 	Operations []Operation `json:"operations"`
 }
 
+// PolicyFiles is a policy as files.
+type PolicyFiles struct {
+	Tenant   string `json:"tenant"`
+	Revision uint64 `json:"revision"`
+	// Texts by name, for instance groups/sales.yaml.
+	Files map[string]string `json:"files"`
+}
+
 // Blame says who made what leads to an answer, or what reaches a holder.
 type Blame struct {
 	Revision uint64 `json:"revision"`

@@ -166,6 +166,9 @@ func (bundles) Read(files fs.FS) (service.Bundle, error) {
 	}, nil
 }
 
+// Write gives the files of a policy.
+func (bundles) Write(p *access.Policy) (map[string]string, error) { return bundle.Write(p) }
+
 func readBundle(files fs.FS) (*bundle.Bundle, error) {
 	b, err := bundle.Read(files, bundle.Options{ModelOf: engine.ModelOf})
 	if err != nil {

@@ -231,6 +231,8 @@ func decode[T any](t testing.TB, w *httptest.ResponseRecorder) T {
 // bundles joins engine and bundle as the command does.
 type bundles struct{}
 
+func (bundles) Write(p *access.Policy) (map[string]string, error) { return bundle.Write(p) }
+
 func (bundles) Read(files fs.FS) (service.Bundle, error) {
 	b, err := bundle.Read(files, bundle.Options{ModelOf: engine.ModelOf})
 	if err != nil {

@@ -64,6 +64,12 @@ var revisionRoutes = slices.Concat([]route{
 		serve: (*call).diff, tag: "Administration", summary: "Tell what turns one state of a tenant into another", answer: api.Difference{},
 	},
 	{
+		method: http.MethodGet, path: "/v1/tenants/{tenant}/policy", tenant: true, need: access.KeyRead, time: policyTime,
+		query: []param{asOfParam, {name: "users", kind: flagParam, text: "With accounts that did not come from files, too."}},
+		serve: (*call).policyFiles, tag: "Administration", summary: "Give the policy of a tenant as files",
+		text: "Canonical files, which give the same policy when they are loaded. Tests are no part of what is kept, nor are comments.", answer: api.PolicyFiles{},
+	},
+	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/blame", tenant: true, need: access.KeyRead, query: blameParams, time: pastTime,
 		serve: (*call).blame, tag: "Administration", summary: "Tell which revisions have made what leads to an answer, or all that reaches a holder",
 		answer: api.Blame{},
@@ -182,6 +188,19 @@ func (c *call) diff() error {
 	return c.reply(http.StatusOK, api.Difference{
 		From: uint64(d.From.Revision), To: uint64(d.To.Revision), Operations: operationsOf(d.Operations),
 	})
+}
+
+func (c *call) policyFiles() error {
+	of, err := access.ParseAsOf(queryAsOf, c.word(queryAsOf))
+	if err != nil {
+		return err
+	}
+	users := c.flag("users")
+	files, state, err := c.api.o.History.Files(c.ctx(), c.caller, c.tenant, of, users != nil && *users)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, api.PolicyFiles{Tenant: c.tenant, Revision: uint64(state.Revision), Files: files})
 }
 
 func (c *call) blame() error {

@@ -20,6 +20,7 @@ func init() {
 		"GET " + path + "/revisions/{revision}":               {path: tenant + "/revisions/1", need: access.KeyRead},
 		"POST " + path + "/revisions/{revision}:revert":       {path: tenant + "/revisions/2:revert", body: `{"dry_run":true}`, need: access.KeyAdmin, status: 400},
 		"POST " + path + "/revisions:rollback":                {body: `{"to":"2","dry_run":true}`, need: access.KeyAdmin},
+		"GET " + path + "/policy":                             {need: access.KeyRead},
 		"GET " + path + "/diff":                               {need: access.KeyRead},
 		"GET " + path + "/blame":                              {path: tenant + "/blame?holder=u:alice", need: access.KeyRead},
 		"GET " + path + "/groups/{code}/history":              {path: tenant + "/groups/readers/history", need: access.KeyRead},

@@ -175,6 +175,41 @@ func (h *History) blamed(ctx context.Context, tenant string, at access.Revision,
 	return all, nil
 }
 
+// Files gives a policy as files, of what is in force or of an earlier state.
+// Accounts stand in them that came from files; with users, all the others too.
+func (h *History) Files(ctx context.Context, caller access.Caller, tenant string, of access.AsOf, users bool) (map[string]string, access.State, error) {
+	if _, err := h.authority.Allow(ctx, caller, tenant, wholePolicy); err != nil {
+		return nil, access.State{}, err
+	}
+	state, err := h.store.StateAt(ctx, tenant, of)
+	if err != nil {
+		return nil, state, err
+	}
+	var p *access.Policy
+	read := func(r access.Reading) error {
+		p = r.Policy()
+		return r.EachUser(func(u access.User) error {
+			if users || u.Origin.File != "" {
+				p.Users = append(p.Users, u)
+			}
+			return nil
+		})
+	}
+	if of.Now() {
+		err = h.store.View(ctx, tenant, func(r access.Reading) error {
+			state.Revision = r.Revision()
+			return read(r)
+		})
+	} else {
+		err = h.store.ViewAt(ctx, tenant, state.Revision, read)
+	}
+	if err != nil {
+		return nil, state, err
+	}
+	files, err := h.policies.bundles.Write(p)
+	return files, state, err
+}
+
 // UndoOptions says how something is undone. The zero value does it, whatever the
 // newest revision is.
 type UndoOptions struct {

@@ -58,6 +58,8 @@ type register struct {
 // whoMay reads policies that are nothing but a list of those who may.
 type whoMay struct{}
 
+func (whoMay) Write(*access.Policy) (map[string]string, error) { return nil, nil } //nolint:nilnil // nobody asks
+
 func (whoMay) Read(files fs.FS) (service.Bundle, error) {
 	list, err := fs.ReadFile(files, "who")
 	if err != nil {

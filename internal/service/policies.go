@@ -16,6 +16,8 @@ import (
 type Bundles interface {
 	// Read gives everything wrong at once as access.Problems.
 	Read(files fs.FS) (Bundle, error)
+	// Write gives the files of a policy, by name.
+	Write(p *access.Policy) (map[string]string, error)
 }
 
 // Bundle is a policy that was read and passed every check of its text.
