@@ -43,7 +43,9 @@ answer: the exit code is 0 unless --exit-code is given, then it is 1.`,
 			if err != nil {
 				return err
 			}
-			d.Revision = 0 // the same answer, whether it was stored or not
+			if q.asOf == "" {
+				d.Revision = 0 // the same answer, whether it was stored or not
+			}
 			if err := c.answer(d, func(w io.Writer) { writeDecision(w, request, d) }); err != nil {
 				return err
 			}
@@ -71,6 +73,9 @@ func writeDecision(w io.Writer, r api.Request, d api.Decision) {
 	}
 	if d.Rule != nil {
 		fmt.Fprintf(w, "  rule    %s\n", rule(*d.Rule))
+	}
+	if d.Revision != 0 {
+		fmt.Fprintf(w, "  as of   revision %d\n", d.Revision)
 	}
 	if !d.ValidUntil.IsZero() {
 		fmt.Fprintf(w, "  until   %s\n", d.ValidUntil.Format(time.RFC3339))

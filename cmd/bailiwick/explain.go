@@ -37,7 +37,9 @@ grant the smallest grants that would turn it.`,
 			if err != nil {
 				return err
 			}
-			e.Revision = 0 // the same answer, whether it was stored or not
+			if q.asOf == "" {
+				e.Revision = 0 // the same answer, whether it was stored or not
+			}
 			return c.answer(e, func(w io.Writer) { writeExplanation(w, request, e) })
 		},
 	}

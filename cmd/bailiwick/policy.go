@@ -28,6 +28,13 @@ func (c *cli) policyCommand() *cobra.Command {
 		c.policyTestCommand(),
 		c.policyLoadCommand(),
 		c.policyPlanCommand(),
+		c.policyLogCommand(),
+		c.policyShowCommand(),
+		c.policyDiffCommand(),
+		c.policyBlameCommand(),
+		c.policyRollbackCommand(),
+		c.policyRevertCommand(),
+		c.policyPullCommand(),
 	)
 	return cmd
 }

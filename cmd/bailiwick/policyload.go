@@ -48,6 +48,9 @@ tests fails.`,
 			if err != nil {
 				return placed(dirs[0], err)
 			}
+			if err := noteLoaded(dirs[0], loaded); err != nil {
+				return err
+			}
 			return c.answer(loaded, func(w io.Writer) { writeLoaded(w, dirs[0], loaded) })
 		})
 	}

@@ -20,6 +20,7 @@ type question struct {
 	subject    []string
 	raw        bool
 	contextSet string
+	asOf       string
 }
 
 func (q *question) flags(f *pflag.FlagSet) {
@@ -29,6 +30,7 @@ func (q *question) flags(f *pflag.FlagSet) {
 }
 
 func (q *question) searchFlags(f *pflag.FlagSet) {
+	f.StringVar(&q.asOf, "as-of", "", "ask an earlier state of a server: the number of a revision, or a time such as 2026-03-01T12:00:00Z")
 	f.StringVar(&q.scope, "scope", "", "which entities, for instance store:eu-1; everywhere when left out")
 	f.StringVar(&q.resource, "resource", "", "the record it is about, as type:id, for conditions")
 	f.StringArrayVar(&q.attributes, "attr", nil, "attribute of the record: name=text, name:=JSON, or a JSON object; repeatable")
@@ -53,14 +55,14 @@ func (q *question) request(words []string) (api.Request, error) {
 	}
 	r := api.Request{
 		Subject: words[0], Action: actions(words[1]), Section: words[2], Scope: around.Scope,
-		Resource: around.Resource, SubjectAttributes: around.SubjectAttributes, Context: around.Context,
+		Resource: around.Resource, SubjectAttributes: around.SubjectAttributes, Context: around.Context, Consistency: around.Consistency,
 	}
 	return r, wellFormed(r)
 }
 
 // circumstances is what the flags say.
 func (q *question) circumstances() (api.Circumstances, error) {
-	around := api.Circumstances{Scope: q.scope}
+	around := api.Circumstances{Scope: q.scope, Consistency: api.Consistency{AsOf: q.asOf}}
 	var err error
 	if around.Context, err = values("--context", q.context); err != nil {
 		return around, err
@@ -85,7 +87,7 @@ func (q *question) rawRequest(words []string) (api.Request, error) {
 		}
 		raw[i] = object
 	}
-	return api.Request{Request: raw, ContextSet: q.contextSet}, nil
+	return api.Request{Request: raw, ContextSet: q.contextSet, Consistency: api.Consistency{AsOf: q.asOf}}, nil
 }
 
 // actions reads a name, several joined by commas, or a sum of rights.

@@ -2,9 +2,13 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +40,8 @@ func TestMain(m *testing.M) {
 //	revoke TENANT            revoke the only key of a tenant
 //	empty DIR                the folder must hold nothing
 //	sql STATEMENT            do to the database in $BAILIWICK_STORE_DSN what nobody should
+//	api METHOD PATH [BODY]   send JSON to the server, which must answer well
+//	key FILE                 use the API key in a file from here on
 //	mysql                    put the DSN of a fresh MySQL database into $MYSQL
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -58,6 +64,8 @@ func TestScripts(t *testing.T) {
 			"revoke": revokeKey,
 			"empty":  emptyFolder,
 			"mysql":  freshMySQL,
+			"api":    callAPI,
+			"key":    useKey,
 			"sql":    statement,
 		},
 	})
@@ -128,6 +136,36 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	if ready.Key != "" {
 		ts.Setenv("BAILIWICK_API_KEY", ready.Key)
 	}
+}
+
+// callAPI is what a console does.
+func callAPI(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: api METHOD PATH [BODY]")
+	}
+	body := strings.NewReader(strings.Join(args[2:], ""))
+	r, err := http.NewRequestWithContext(context.Background(), args[0], ts.Getenv("BAILIWICK_SERVER")+args[1], body)
+	ts.Check(err)
+	r.Header.Set("Authorization", "Bearer "+ts.Getenv("BAILIWICK_API_KEY"))
+	if body.Len() > 0 {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	if answer.StatusCode/100 != 2 {
+		ts.Fatalf("%d %s", answer.StatusCode, text)
+	}
+	_, _ = fmt.Fprintf(ts.Stdout(), "%s\n", text)
+}
+
+func useKey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: key FILE")
+	}
+	ts.Setenv("BAILIWICK_API_KEY", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 func stopServer(ts *testscript.TestScript, neg bool, args []string) {

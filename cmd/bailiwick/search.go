@@ -45,7 +45,9 @@ everywhere count. Sections in which nothing is allowed are left out.`,
 			if err != nil {
 				return err
 			}
-			found.Revision = 0 // the same answer, whether it was stored or not
+			if q.asOf == "" {
+				found.Revision = 0 // the same answer, whether it was stored or not
+			}
 			return c.answer(found, func(w io.Writer) { writeMenu(w, search, found) })
 		},
 	}
@@ -136,7 +138,9 @@ changes while the list is read, the command ends with an error; run it again.`,
 			if err != nil {
 				return err
 			}
-			found.Revision = 0 // the same answer, whether it was stored or not
+			if q.asOf == "" {
+				found.Revision = 0 // the same answer, whether it was stored or not
+			}
 			return c.answer(found, func(w io.Writer) {
 				if len(found.Subjects) == 0 {
 					c.say("nobody may do that")
