@@ -41,6 +41,9 @@ type house struct {
 	mails     *service.Mails   // nil where none are sent
 	records   *service.Records // nil for policies that were read from files
 
+	refusals    *service.Refusals
+	checkpoints *service.Checkpoints // nil where nothing is signed
+
 	replaysThatDiffer atomic.Uint64
 }
 
@@ -52,6 +55,7 @@ type storage interface {
 	service.PolicyStore
 	service.TenantStore
 	service.DirectoryStore
+	service.RefusalStore
 	Secret(ctx context.Context) ([]byte, error)
 	Purge(ctx context.Context, tenant string, before time.Time) (access.Delta, error)
 	service.PastStore
@@ -76,7 +80,9 @@ func furnish(s storage, near *caches, cfg config.Config, source string, mails *s
 		PollInterval: cfg.Store.PollInterval, StaleAfter: cfg.Store.StaleAfter, Announce: near.announce, Scans: h.scans,
 		Secret: s.Secret, Clock: now, Log: log, Purge: purging(s, cfg.Directory.RestoreWindow),
 	})
-	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
+	h.refusals = service.NewRefusals(s, service.RefusalsOptions{Age: cfg.Audit.RefusalAge, Rows: cfg.Audit.RefusalRows, Clock: now, Log: log})
+	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log, Refusals: h.refusals})
+	h.refusals.Under(h.authority, h.follower)
 	h.keys.Under(h.authority)
 	h.decisions = service.NewDecisions(h.kept, h.follower, h.authority)
 	h.past = service.NewPast(s, func(f access.Facts) (func(time.Time) service.Answers, error) { return rebuild(s, f) })
@@ -304,3 +310,11 @@ func (p *paper) Tenants(context.Context) ([]access.Tenant, error) {
 }
 
 func (p *paper) Revisions(context.Context, string) ([]access.RevisionEntry, error) { return nil, nil }
+
+func (p *paper) KeepRefusals(context.Context, []access.RefusedAttempt) error { return errPaper }
+
+func (p *paper) ForgetRefusals(context.Context, time.Time, int) (bool, error) { return true, nil }
+
+func (p *paper) Refusals(context.Context, string, string, string, int) ([]access.RefusedAttempt, error) {
+	return nil, nil
+}

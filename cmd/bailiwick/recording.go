@@ -73,12 +73,15 @@ func (h *house) record(r *recording) {
 	}
 }
 
-// trouble is what is wrong with the log, for readiness; nil where there is none.
-func (r *recording) trouble() func() []string {
-	if r == nil {
-		return nil
+// auditTrouble is what is wrong with what should be recorded, for readiness.
+func (h *house) auditTrouble(r *recording) func() []string {
+	return func() []string {
+		all := h.refusals.Trouble()
+		if r != nil {
+			all = append(all, r.Trouble()...)
+		}
+		return all
 	}
-	return r.Trouble
 }
 
 func (r *recording) series() []httpapi.Series {

@@ -146,9 +146,9 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
 		Directory: house.directory, History: house.history, Keys: house.keys, Accounts: house.accounts, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
 		Series: func() []httpapi.Series {
-			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails), kept.series(), house.replaySeries())
+			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails), kept.series(), house.replaySeries(), house.auditSeries())
 		},
-		Records: house.records, Recording: kept.trouble(),
+		Records: house.records, Recording: house.auditTrouble(kept), Refusals: house.refusals, Trails: service.NewTrails(db, house.authority),
 		Shadow: house.warnings(), Tracing: traces.spans(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),
@@ -170,6 +170,12 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	defer following()
 	defer mailing(ctx, mails)()
 	house.startShadow(ctx)
+	signing, err := house.sign(ctx, db, cfg, log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer signing()
+	defer house.recordRefusals(ctx)()
 	defer beating(ctx, replicas, listener.Addr().String())()
 	if err := c.ready(ctx, s, house, listener, key); err != nil {
 		return errors.Join(err, listener.Close())

@@ -28,6 +28,7 @@ type Config struct {
 	Cache     Cache     `yaml:"cache" doc:"Where answers are kept. With any of it or none the answers are the same."`
 	Shadow    Shadow    `yaml:"shadow" doc:"A sample of the answers is given again by stock Casbin, and compared."`
 	Decisions Decisions `yaml:"decisions" doc:"The log of decisions: which answers are kept, where, and what of them must not be."`
+	Audit     Audit     `yaml:"audit" doc:"Signed checkpoints of the history, and what is kept of refused attempts."`
 	Limits    Limits    `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
 	Log       Log       `yaml:"log" doc:"What is written to standard error."`
 
@@ -157,6 +158,15 @@ func (d Decisions) validate(wrong *Mistakes) {
 	if seen["file"] && d.File == "" {
 		wrong.add("decisions.file", "is required with the sink file")
 	}
+}
+
+// Audit says how histories are signed, and what is kept of refused attempts.
+type Audit struct {
+	SigningKey  string        `yaml:"signing_key" doc:"Path of the file with the Ed25519 key that signs the history, PEM; bailiwick keys audit makes one. Empty: with sqlite a file beside the database, made at start; with mysql nothing is signed."`
+	Every       time.Duration `yaml:"every" default:"5m" range:"1s..24h" doc:"A change is signed after this time at the latest."`
+	Revisions   int           `yaml:"revisions" default:"100" range:"1..1000000" doc:"Or after so many revisions."`
+	RefusalAge  time.Duration `yaml:"refusal_age" default:"8760h" range:"1h..87600h" doc:"Refused attempts are removed after this time."`
+	RefusalRows int           `yaml:"refusal_rows" default:"1000000" range:"1000..100000000" doc:"Most refused attempts that are kept; the oldest are removed."`
 }
 
 // Limits say how much is stored.

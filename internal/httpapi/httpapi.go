@@ -39,6 +39,8 @@ type Options struct {
 	Follower  *service.Follower
 	Replicas  *service.Replicas // nil: there is no /v1/status
 	Records   *service.Records  // nil: there is no log of decisions to look into
+	Refusals  *service.Refusals // nil: refused attempts are not recorded
+	Trails    *service.Trails   // nil: histories cannot be written down
 
 	// PublicURL is what clients write before the paths, for instance
 	// https://access.example.com. It stands in the AuthZEN configuration, which

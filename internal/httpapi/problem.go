@@ -163,6 +163,7 @@ func DetailsOf(ps access.Problems) []api.Detail {
 // refuse answers with a problem document and remembers the error for the log.
 func (c *call) refuse(err error) {
 	c.err = err
+	c.noteRefusal(err)
 	if c.g.Writer.Written() {
 		c.cut = true // too late to say anything else; half an answer must not look whole
 		return

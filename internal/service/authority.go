@@ -38,7 +38,8 @@ type Foresight interface {
 
 // AuthorityOptions for NewAuthority. The zero value works.
 type AuthorityOptions struct {
-	Log *slog.Logger // where refused attempts are noted
+	Log      *slog.Logger // where refused attempts are noted
+	Refusals *Refusals    // and recorded; nil: they are not
 }
 
 // NewAuthority asks what callers may do of what is in force.
@@ -122,13 +123,17 @@ func (a *Authority) ask(ctx context.Context, caller access.Caller, tenant string
 	return in, err
 }
 
-// noted logs that somebody was refused.
+// noted logs and records that somebody was refused, once.
 func (a *Authority) noted(caller access.Caller, tenant string, need Need, err error) error {
-	if a != nil && errors.Is(err, access.ErrForbidden) {
-		a.opts.Log.Warn("an attempt was refused", "caller", caller.Name, "tenant", tenant,
-			"part", need.Part, "action", need.Action, "why", words(err))
+	if a == nil || !errors.Is(err, access.ErrForbidden) || Noted(err) {
+		return err
 	}
-	return err
+	a.opts.Log.Warn("an attempt was refused", "caller", caller.Name, "tenant", tenant,
+		"part", need.Part, "action", need.Action, "why", words(err))
+	a.opts.Refusals.Note(access.RefusedAttempt{
+		Tenant: tenant, Caller: caller.Name, RequestID: caller.RequestID, Need: need.Part + "/" + string(need.Action), Why: words(err),
+	})
+	return notedError{err}
 }
 
 // upToDate runs something that needs what is stored to be in force, and again

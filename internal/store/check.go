@@ -86,6 +86,8 @@ var tables = map[string]string{
 	"mail":            "tenant_id, user_id, purpose, id, recipient, state, created_at, due_at, tries, settled_at, expires_at, trouble",
 	"attempt":         "id, caller, request, made_at, revision, status, etag, answer",
 	"replica":         "id, address, version, started_at, seen_at, tenants, behind, lag",
+	"refusal":         "seq, tenant, id, refused_at, caller, request_id, need, door, why, times",
+	"checkpoint":      "tenant_id, number, epoch, revision, hash, made_at, previous, key_name, signature",
 	"decision":        "seq, tenant, id, asked_at, subject, section, allowed, reason, caller, request_id, body",
 	"revision":        "tenant_id, number, parent, hash, author, source, reason, made_at",
 	"revision_change": "tenant_id, revision, n, kind, name, old_value, new_value",

@@ -1,0 +1,16 @@
+package access
+
+import "time"
+
+// RefusedAttempt is an administrative attempt that was refused.
+type RefusedAttempt struct {
+	ID        string
+	At        time.Time // UTC
+	Tenant    string
+	Caller    string // who tried
+	RequestID string
+	Need      string // what would have been needed, for instance "Users/update"; empty where a door refused
+	Door      string // where, for instance "POST /v1/tenants/{tenant}/users"; empty for a service
+	Why       string
+	Times     int // how many attempts the entry stands for: more than one where somebody tried too often
+}

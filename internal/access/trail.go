@@ -1,0 +1,264 @@
+package access
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Checkpoint is a signed statement that a tenant's history was at a revision
+// with a hash. Checkpoints of a tenant are numbered, and each holds the
+// signature of the one before.
+type Checkpoint struct {
+	Tenant    string   `json:"tenant"`
+	Number    int64    `json:"number"` // from 1
+	Epoch     string   `json:"epoch"`
+	Revision  Revision `json:"revision"`
+	Hash      string   `json:"hash"`
+	At        int64    `json:"at"`     // microseconds
+	Before    string   `json:"before"` // signature of the checkpoint before; empty for the first
+	Key       string   `json:"key"`    // see KeyName
+	Signature string   `json:"signature"`
+}
+
+// signed is what is signed: every field with its length in front.
+func (c *Checkpoint) signed() []byte {
+	var b []byte
+	for _, f := range []string{
+		"bailiwick checkpoint 1", c.Tenant, strconv.FormatInt(c.Number, 10), c.Epoch, strconv.FormatUint(uint64(c.Revision), 10),
+		c.Hash, strconv.FormatInt(c.At, 10), c.Before, c.Key,
+	} {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(f)))
+		b = append(b, f...)
+	}
+	return b
+}
+
+// Sign fills in key and signature.
+func (c *Checkpoint) Sign(key ed25519.PrivateKey) {
+	c.Key = KeyName(key.Public().(ed25519.PublicKey)) //nolint:forcetypeassert // by its documentation
+	c.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(key, c.signed()))
+}
+
+// SignedBy tells whether one of the keys has signed it.
+func (c *Checkpoint) SignedBy(keys []ed25519.PublicKey) bool {
+	signature, err := base64.StdEncoding.Strict().DecodeString(c.Signature)
+	return err == nil && slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool {
+		return KeyName(k) == c.Key && ed25519.Verify(k, c.signed(), signature)
+	})
+}
+
+// KeyName is a short name of a public key.
+func KeyName(k ed25519.PublicKey) string {
+	sum := sha256.Sum256(k)
+	return hex.EncodeToString(sum[:8])
+}
+
+// TrailLine is one line of a tenant's history written down in full: first the
+// head, then each revision followed by its changes, the checkpoints, and the end.
+type TrailLine struct {
+	Kind string `json:"kind"` // head, revision, change, checkpoint, end
+
+	Tenant   string   `json:"tenant,omitempty"`
+	Epoch    string   `json:"epoch,omitempty"`
+	Revision Revision `json:"revision,omitempty"`
+	Parent   string   `json:"parent,omitempty"`
+	Hash     string   `json:"hash,omitempty"`
+	Author   string   `json:"author,omitempty"`
+	Source   string   `json:"source,omitempty"`
+	Reason   string   `json:"reason,omitempty"`
+	At       int64    `json:"at,omitempty"` // microseconds
+
+	N    int64  `json:"n,omitempty"` // of a change, from 1
+	Of   string `json:"of,omitempty"`
+	Name string `json:"name,omitempty"`
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+}
+
+// The kinds of lines.
+const (
+	TrailHead       = "head"
+	TrailRevision   = "revision"
+	TrailChange     = "change"
+	TrailCheckpoint = "checkpoint"
+	TrailEnd        = "end"
+)
+
+// TrailReport says what was found in a history.
+type TrailReport struct {
+	Tenant      string   `json:"tenant"`
+	Epoch       string   `json:"epoch"`
+	Revision    Revision `json:"revision"` // the newest
+	Hash        string   `json:"hash"`     // of the newest
+	Changes     int      `json:"changes"`
+	Checkpoints int      `json:"checkpoints"`
+	Signed      Revision `json:"signed"` // newest revision with a checkpoint that was signed by a known key
+	Wrong       []string `json:"wrong,omitempty"`
+}
+
+// Trail goes through a history line by line, and finds what is not as it was
+// written. It keeps the hashes of all revisions, 80 bytes each.
+type Trail struct {
+	report TrailReport
+	keys   []ed25519.PublicKey
+	known  map[Revision]string // hashes
+	head   TrailLine
+	now    TrailLine // the revision that is being read
+	sum    hash.Hash // of it; nil before the first
+	n      int64     // its last change
+	last   Checkpoint
+	ended  bool
+}
+
+// NewTrail judges signatures by these keys; without any it does not.
+func NewTrail(keys []ed25519.PublicKey) *Trail {
+	return &Trail{keys: keys, known: map[Revision]string{}}
+}
+
+// maxWrong bounds what is listed: where one thing is wrong, much that follows is.
+const maxWrong = 20
+
+func (t *Trail) wrong(format string, args ...any) {
+	if len(t.report.Wrong) < maxWrong {
+		t.report.Wrong = append(t.report.Wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+// Take looks at the next line.
+func (t *Trail) Take(l TrailLine) {
+	if t.ended {
+		t.wrong("something follows the end")
+		return
+	}
+	switch l.Kind {
+	case TrailHead:
+		if t.head.Kind != "" {
+			t.wrong("there are two heads")
+		}
+		t.head = l
+		t.report.Tenant, t.report.Epoch = l.Tenant, l.Epoch
+	case TrailRevision:
+		t.revision(l)
+	case TrailChange:
+		t.change(l)
+	case TrailCheckpoint:
+		t.finish()
+		t.checkpoint(l.Checkpoint)
+	case TrailEnd:
+		t.finish()
+		t.ended = true
+		if l.Revision != t.now.Revision || l.Hash != t.now.Hash {
+			t.wrong("the end is of another revision than %d", t.now.Revision)
+		}
+	default:
+		t.wrong("there is a line of the unknown kind %q", l.Kind)
+	}
+}
+
+func (t *Trail) revision(l TrailLine) {
+	t.finish()
+	if l.Revision != t.now.Revision+1 {
+		t.wrong("revision %d is missing or out of order: %d follows %d", t.now.Revision+1, l.Revision, t.now.Revision)
+	}
+	if l.Parent != t.now.Hash {
+		t.wrong("revision %d does not follow from the one before", l.Revision)
+	}
+	t.now, t.n, t.sum = l, 0, sha256.New()
+	t.add(t.head.Tenant, l.Parent, strconv.FormatUint(uint64(l.Revision), 10), l.Author, l.Source, l.Reason, strconv.FormatInt(l.At, 10))
+	t.known[l.Revision] = l.Hash
+}
+
+func (t *Trail) change(l TrailLine) {
+	if t.sum == nil || l.Revision != t.now.Revision {
+		t.wrong("there is a change of revision %d, which is missing", l.Revision)
+		return
+	}
+	t.report.Changes++
+	if l.N != t.n+1 {
+		t.wrong("change %d of revision %d is missing or out of order", t.n+1, l.Revision)
+	}
+	t.n = l.N
+	t.add(strconv.FormatInt(l.N, 10), l.Of, l.Name, l.Old, l.New)
+}
+
+// add hashes fields as the store does when it writes a revision.
+func (t *Trail) add(fields ...string) {
+	for _, f := range fields {
+		var length [8]byte
+		binary.BigEndian.PutUint64(length[:], uint64(len(f)))
+		t.sum.Write(length[:])
+		t.sum.Write([]byte(f))
+	}
+}
+
+// finish judges the revision that was read.
+func (t *Trail) finish() {
+	if t.sum == nil {
+		return
+	}
+	if hex.EncodeToString(t.sum.Sum(nil)) != t.now.Hash {
+		t.wrong("revision %d is not what was written", t.now.Revision)
+	}
+	if t.n == 0 {
+		t.wrong("revision %d has no changes", t.now.Revision)
+	}
+	t.sum = nil
+}
+
+func (t *Trail) checkpoint(c *Checkpoint) {
+	if c == nil {
+		t.wrong("a checkpoint says nothing")
+		return
+	}
+	t.report.Checkpoints++
+	if c.Number != t.last.Number+1 || c.Before != t.last.Signature {
+		t.wrong("checkpoint %d is missing or out of order: %d follows %d", t.last.Number+1, c.Number, t.last.Number)
+	}
+	t.last = *c
+	switch {
+	case c.Tenant != t.head.Tenant:
+		t.wrong("checkpoint %d is of tenant %q", c.Number, c.Tenant)
+	case len(t.keys) > 0 && !c.SignedBy(t.keys):
+		t.wrong("checkpoint %d of revision %d was not signed by a key that is known here", c.Number, c.Revision)
+		return
+	case t.known[c.Revision] == "":
+		t.wrong("revision %d of checkpoint %d is not there any more", c.Revision, c.Number)
+	case t.known[c.Revision] != c.Hash:
+		t.wrong("revision %d is another one than when checkpoint %d was signed, at %s", c.Revision, c.Number, time.UnixMicro(c.At).UTC().Format(time.RFC3339))
+	case len(t.keys) > 0:
+		t.report.Signed = max(t.report.Signed, c.Revision)
+	}
+}
+
+// Holds compares the history with a state of it that was noted elsewhere.
+func (t *Trail) Holds(was TrailReport) {
+	if was.Tenant == t.report.Tenant && t.known[was.Revision] != was.Hash {
+		t.wrong("revision %d is not what was noted of it elsewhere, or not there any more", was.Revision)
+	}
+}
+
+// Done gives the report. Nothing may come after the end, and it must be there.
+func (t *Trail) Done() TrailReport {
+	t.finish()
+	if !t.ended {
+		t.wrong("the end is missing: it was cut off")
+	}
+	if t.head.Kind == "" {
+		t.wrong("the head is missing")
+	}
+	if t.head.Revision != t.now.Revision {
+		t.wrong("revision %d is missing: the tenant is at %d", t.now.Revision+1, t.head.Revision)
+	}
+	t.report.Revision, t.report.Hash = t.now.Revision, t.now.Hash
+	return t.report
+}
