@@ -130,16 +130,16 @@ func (h *house) sign(ctx context.Context, db *store.Store, cfg config.Config, lo
 	h.checkpoints = service.NewCheckpoints(db, h.follower, service.CheckpointsOptions{
 		Key: key, Every: cfg.Audit.Every, Revisions: cfg.Audit.Revisions, Clock: clock(), Log: log,
 	})
-	return running(ctx, h.checkpoints.Run), nil
+	return meanwhile(ctx, h.checkpoints.Run), nil
 }
 
 // recordRefusals writes refused attempts until ctx ends; the function waits for
 // the last of them.
 func (h *house) recordRefusals(ctx context.Context) (wait func()) {
-	return running(ctx, h.refusals.Run)
+	return meanwhile(ctx, h.refusals.Run)
 }
 
-func running(ctx context.Context, run func(context.Context)) (wait func()) {
+func meanwhile(ctx context.Context, run func(context.Context)) (wait func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() { defer close(done); run(ctx) }()

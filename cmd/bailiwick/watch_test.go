@@ -30,8 +30,8 @@ type alerting struct {
 // promised are the alerts that docs/operations.md explains.
 var promised = []string{
 	"BailiwickBehind", "BailiwickConditionErrors", "BailiwickDecisionErrors", "BailiwickDecisionsLost", "BailiwickDown", "BailiwickExportsDenied",
-	"BailiwickFirstExports", "BailiwickForgedAnswers", "BailiwickForgedNews", "BailiwickLag", "BailiwickMailFailing", "BailiwickMailGivenUp", "BailiwickMailLate", "BailiwickMemory", "BailiwickNotReady",
-	"BailiwickOverloaded", "BailiwickPanics", "BailiwickRedisLeftAlone", "BailiwickReplayDiffers", "BailiwickRevocationSlow", "BailiwickShadowDifference",
+	"BailiwickFirstExports", "BailiwickForgedAnswers", "BailiwickForgedNews", "BailiwickLag", "BailiwickMailFailing", "BailiwickMailGivenUp", "BailiwickMailLate", "BailiwickMemory", "BailiwickNotReady", "BailiwickNotSigned",
+	"BailiwickOverloaded", "BailiwickPanics", "BailiwickRedisLeftAlone", "BailiwickRefusalsLost", "BailiwickReplayDiffers", "BailiwickRevocationSlow", "BailiwickShadowDifference",
 	"BailiwickStale", "BailiwickStoreFailures", "BailiwickUnusualExports",
 }
 

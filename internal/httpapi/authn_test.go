@@ -65,6 +65,8 @@ var matrix = map[string]entry{
 	"PUT /v1/tenants/{tenant}/policy":                   {body: policyBody(`"dry_run":true`), need: access.KeyAdmin},
 	"GET /v1/tenants/{tenant}/revisions":                {need: access.KeyRead},
 	"GET /v1/tenants/{tenant}/decisions":                {need: access.KeyRead},
+	"GET /v1/tenants/{tenant}/refusals":                 {need: access.KeyRead},
+	"GET /v1/tenants/{tenant}/trail":                    {need: access.KeyRead},
 	"GET /v1/tenants/{tenant}/decisions/{id}":           {need: access.KeyRead, path: "/v1/tenants/default/decisions/unknown", status: 404},
 	"POST /v1/tenants/{tenant}/decisions/{id}:replay":   {need: access.KeyRead, path: "/v1/tenants/default/decisions/unknown:replay", status: 404},
 	"GET /v1/tenants/{tenant}/keys":                     {need: access.KeyAdmin},

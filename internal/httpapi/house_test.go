@@ -31,6 +31,7 @@ type house struct {
 	t         testing.TB
 	engine    *engine.Engine
 	past      *service.Past
+	refusals  *service.Refusals
 	store     *store.Store
 	follower  *service.Follower
 	keys      *service.Keys
@@ -107,7 +108,9 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	h.follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{
 		Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" }, Secret: h.store.Secret,
 	})
-	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log})
+	h.refusals = service.NewRefusals(h.store, service.RefusalsOptions{Clock: clock, Log: log})
+	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log, Refusals: h.refusals})
+	h.refusals.Under(h.authority, h.follower)
 	h.keys.Under(h.authority)
 	h.tenants = service.NewTenants(h.store, h.follower, h.authority, func(name string) (access.Policy, error) {
 		files, err := policies.FS(name)
@@ -134,6 +137,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	}
 	h.options.Decisions.Recall(h.past)
 	h.options.Accounts = service.NewAccounts(h.store, h.options.Directory, service.AccountsOptions{Clock: clock, Log: log})
+	h.options.Refusals, h.options.Trails = h.refusals, service.NewTrails(h.store, h.authority)
 	h.options.Records = service.NewRecords(h.store, h.past, h.follower, h.authority, service.RecordsOptions{})
 	for _, c := range change {
 		c(&h.options)
