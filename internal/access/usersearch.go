@@ -13,6 +13,9 @@ const (
 	SortID      UserSort = "id"
 )
 
+// OnlineFor is how long somebody is called online after his session was used.
+const OnlineFor = 5 * time.Minute
+
 // UserSearch says which accounts a list shows and from where on. What is empty
 // does not narrow it.
 type UserSearch struct {
@@ -23,6 +26,8 @@ type UserSearch struct {
 	Group, Role  string       // linked to it himself
 	Licence      string       // holds a seat of it
 	Superuser    *bool
+	Manager      *bool     // in a group whose attribute is_manager is true
+	Online       *bool     // has a session that was used within OnlineFor
 	CreatedFrom  time.Time // at or after
 	CreatedUntil time.Time // before
 

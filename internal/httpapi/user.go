@@ -113,6 +113,8 @@ var userParams = append([]param{
 	{name: "role", text: "Those who hold the role with this code themselves."},
 	{name: "licence", text: "Those who hold a seat of this feature."},
 	{name: "superuser", kind: flagParam, text: "Superusers, or all others."},
+	{name: "manager", kind: flagParam, text: "Those in a group whose attribute is_manager is true, or all others."},
+	{name: "online", kind: flagParam, text: "Those whose session was used within the last 5 minutes, or all others."},
 	{name: "created_from", kind: momentParam, text: "Those created at this moment or later."},
 	{name: "created_until", kind: momentParam, text: "Those created before this moment."},
 	sortParam("-created_at", "created_at", "name", "email", "id"),
@@ -546,7 +548,8 @@ func (c *call) listUsers() error {
 
 func (c *call) userSearch() (access.UserSearch, error) {
 	q := access.UserSearch{
-		Superuser: c.flag("superuser"), CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.page().Size,
+		Superuser: c.flag("superuser"), Manager: c.flag("manager"), Online: c.flag("online"),
+		CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.page().Size,
 	}
 	for name, to := range map[string]*string{
 		"q": &q.Text, "email": &q.Email, "external_id": &q.ExternalID, "group": &q.Group, "role": &q.Role, "licence": &q.Licence,

@@ -235,7 +235,7 @@ func TestUser_badInput(t *testing.T) {
 		{post, "/users", `{"email":"x@example.com","name":"X","menu":["System..Orders"]}`, 400, "menu[0]"},
 		{post, "/users", `{"email":"x@example.com","name":"X","menu":["System.Orders","System.Nowhere"]}`, 400, "menu[1]"},
 		{post, "/users", `{"email":"x@example.com","name":"X","groups":["nobody"]}`, 400, "groups[0]"},
-		{post, "/users", `{"email":"x@example.com","name":"X","groups":[""]}`, 400, "groups[0].group"},
+		{post, "/users", `{"email":"x@example.com","name":"X","groups":[""]}`, 400, "groups[0]"},
 		{post, "/users", `{"email":"x@example.com","name":"X","superuser":true}`, 400, "superuser"},
 		{post, "/users", `{"email":"x@example.com","name":"X","created_at":"2020-01-01T00:00:00Z"}`, 400, "created_at"},
 		{patch, "/users/sales-1", `{"id":"other"}`, 400, "id"},

@@ -141,7 +141,7 @@ func (s *Store) Seed(ctx context.Context, p *access.Policy) error {
 		}
 		tx.Exec("DELETE FROM casbin_rule WHERE tenant_id = ?", tenant.ID)
 		err = seed(w, "users", c.users, "tenant_id, "+userColumns, func(r userRow) []any {
-			return []any{r.TenantID, r.ID, r.Position, r.Email, r.Login, r.Name, r.Status, r.Body, r.ExternalID, r.CreatedAt, r.MailKey, r.NameKey, r.Seats, r.Search}
+			return []any{r.TenantID, r.ID, r.Position, r.Email, r.Login, r.Name, r.Status, r.Body, r.ExternalID, r.CreatedAt, r.MailKey, r.NameKey, r.Seats, r.Search, r.DeletedAt}
 		})
 		if err != nil {
 			return err
@@ -177,7 +177,7 @@ func seed[R record[R]](w *write, table string, rows []R, columns string, values 
 // Plan tells by which indexes the statements of a list find their rows.
 func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (plan []string, err error) {
 	err = s.snapshot(ctx, tenant, func(v view) error {
-		l, err := v.userList(q, s.driver == SQLite)
+		l, err := v.userList(q, s.driver == SQLite, s.now())
 		if err != nil {
 			return err
 		}

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -63,7 +65,7 @@ func (s *Store) fillKeys(ctx context.Context) error {
 func (s *Store) FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error) {
 	var found access.FoundUsers
 	err := s.snapshot(ctx, tenant, func(v view) error {
-		l, err := v.userList(q, s.driver == SQLite)
+		l, err := v.userList(q, s.driver == SQLite, s.now())
 		if err == nil {
 			found, err = l.page()
 		}
@@ -100,7 +102,7 @@ var sorts = map[access.UserSort]struct{ column, index string }{
 	access.SortID:      {"id", "PRIMARY"},
 }
 
-func (v view) userList(q access.UserSearch, sqlite bool) (*userList, error) {
+func (v view) userList(q access.UserSearch, sqlite bool, now time.Time) (*userList, error) {
 	if q.Sort == "" {
 		q.Sort = access.SortCreated
 	}
@@ -110,7 +112,8 @@ func (v view) userList(q access.UserSearch, sqlite bool) (*userList, error) {
 	l := &userList{view: v, q: q, sqlite: sqlite}
 	l.columns()
 	l.links()
-	if err := l.superuser(); err != nil {
+	l.online(now)
+	if err := cmp.Or(l.superuser(), l.manager()); err != nil {
 		return nil, err
 	}
 	if q.Text != "" { // last: it is the only one that may cost something
@@ -189,6 +192,51 @@ func (l *userList) linked(not bool, names ...string) {
 		f.where = "NOT " + f.where
 	} else {
 		f.ids, f.args = "SELECT DISTINCT SUBSTR(v0, 3) AS chosen"+own+"> 'u:' AND v0 < 'u;'", with
+	}
+	l.filters = append(l.filters, f)
+}
+
+// manager adds the filter for those who are themselves in a group that manages.
+func (l *userList) manager() error {
+	if l.q.Manager == nil {
+		return nil
+	}
+	var names []string
+	query := `SELECT code, body FROM user_groups WHERE tenant_id = ? AND body LIKE '%"is_manager":true%'`
+	err := each(l.ctx, l.tx, query, []any{l.tenant.ID}, func(rows *sql.Rows) error {
+		var code, body string
+		var d groupDocument
+		if err := cmp.Or(rows.Scan(&code, &body), decode(code, body, &d)); err != nil {
+			return err
+		}
+		if d.Attributes["is_manager"] == true {
+			names = append(names, access.Name(access.KindGroup, code))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(names) > 0:
+		l.linked(!*l.q.Manager, names...)
+	case *l.q.Manager:
+		l.column("1 = 0")
+	}
+	return nil
+}
+
+// online adds the filter for those whose session was used just now.
+func (l *userList) online(now time.Time) {
+	if l.q.Online == nil {
+		return
+	}
+	used := " FROM session WHERE tenant_id = ? AND seen_at > ? AND ends_at > ?"
+	with := []any{l.tenant.ID, now.Add(-access.OnlineFor).UnixMicro(), now.UnixMicro()}
+	f := userFilter{where: "EXISTS (SELECT 1" + used + " AND user_id = users.id)", with: with}
+	if *l.q.Online {
+		f.ids, f.args = "SELECT DISTINCT user_id AS chosen"+used, with
+	} else {
+		f.where = "NOT " + f.where
 	}
 	l.filters = append(l.filters, f)
 }

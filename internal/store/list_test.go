@@ -25,7 +25,7 @@ func staffed(users, groups int) *access.Policy {
 		Groups: []access.Group{{Code: "chiefs", Roles: []access.Link{{To: "boss"}}}, {Code: "heads", Base: "chiefs"}},
 	}
 	for i := range groups {
-		p.Groups = append(p.Groups, access.Group{Code: fmt.Sprintf("group-%d", i)})
+		p.Groups = append(p.Groups, access.Group{Code: fmt.Sprintf("group-%d", i), Attributes: []map[string]any{3: {"is_manager": true}, 4: {"is_manager": "true"}, 5: {"is_manager": false}, 7: nil}[i%8]})
 	}
 	statuses := []access.UserStatus{access.UserDisabled, access.UserInvited, access.UserDeleted, access.UserLocked}
 	for i := range users {
@@ -80,7 +80,7 @@ func randomList(r *rand.Rand) access.UserSearch {
 	}
 	yes := r.IntN(2) == 0
 	for range 1 + r.IntN(2) {
-		switch r.IntN(9) {
+		switch r.IntN(10) {
 		case 0:
 			q.Text = []string{"els", "NELS", "élan", "u1", "@example", "nobody", "son 1", "%", "_"}[r.IntN(9)]
 		case 1:
@@ -97,6 +97,8 @@ func randomList(r *rand.Rand) access.UserSearch {
 			q.Licence = []string{"chats", "cha"}[r.IntN(2)]
 		case 7:
 			q.Superuser = &yes
+		case 8:
+			q.Manager = &yes
 		}
 	}
 	return q
@@ -142,6 +144,9 @@ func naive(p *access.Policy, q access.UserSearch) (ids []string) {
 		case q.Role != "" && (status == access.UserDeleted || !linked(u.Roles, q.Role)):
 		case q.Licence != "" && !slices.Contains(u.Licences, q.Licence):
 		case q.Superuser != nil && *q.Superuser != (status != access.UserDeleted && linked(u.Groups, "heads")):
+		case q.Manager != nil && *q.Manager != (status != access.UserDeleted && slices.ContainsFunc(p.Groups, func(g access.Group) bool {
+			return g.Attributes["is_manager"] == true && linked(u.Groups, g.Code)
+		})):
 		default:
 			all = append(all, u)
 		}
@@ -183,6 +188,8 @@ var lists = map[string]struct {
 	"the active":           {access.UserSearch{Statuses: []access.UserStatus{access.UserActive}, Sort: access.SortName}, "users_name"},
 	"holders of a licence": {access.UserSearch{Licence: "chats"}, "users_seats"},
 	"superusers":           {access.UserSearch{Superuser: new(true)}, "casbin_rule_held"},
+	"managers":             {access.UserSearch{Manager: new(true), Sort: access.SortName}, "users_name"},
+	"a few online":         {access.UserSearch{Online: new(true)}, "session_seen"},
 	"all but superusers":   {access.UserSearch{Superuser: new(false), Text: "els"}, "users_created"},
 }
 
@@ -234,6 +241,38 @@ func BenchmarkFindUsers(b *testing.B) {
 					slices.Sort(took)
 					b.ReportMetric(float64(took[len(took)*95/100].Microseconds()), "p95-µs")
 				})
+			}
+		})
+	}
+}
+
+// TestFindUsers_online (Req 32, 33): whoever used a session within the last five
+// minutes is online, until it ends; nobody else is.
+func TestFindUsers_online(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now().UTC()
+			o := open(t)
+			o.Clock = func() time.Time { return now }
+			s := accesstest.OpenStore(t, o)
+			if _, err := s.Apply(t.Context(), staffed(10, 3), any1); err != nil {
+				t.Fatal(err)
+			}
+			db := beside(t, o)
+			for id, c := range map[string]struct{ seen, ends time.Duration }{
+				"u1": {-time.Minute, time.Hour}, "u2": {-access.OnlineFor + time.Second, time.Hour},
+				"u3": {-access.OnlineFor, time.Hour}, "u4": {-time.Minute, 0},
+			} {
+				execute(t, db, fmt.Sprintf(`INSERT INTO session (secret_hash, id, tenant_id, user_id, epoch, steps, created_at, seen_at, idle, ends_at, address, agent)
+					SELECT %s, '%s', id, '%s', epoch, '', 1, %d, 1, %d, '', '' FROM tenant WHERE code = 'default'`,
+					"x'"+strings.Repeat("0", 62)+id[1:]+"0'", id, id, now.Add(c.seen).UnixMicro(), now.Add(c.ends).UnixMicro()))
+			}
+			for online, want := range map[bool]string{true: "[u1 u2]", false: "[u0 u3 u4 u5 u6 u8 u9]"} {
+				q := access.UserSearch{Online: &online, Sort: access.SortID, Most: 3}
+				got := slices.DeleteFunc(listed(t, s, q), func(id string) bool { return id == "u7" }) // who is disabled
+				if fmt.Sprint(got) != want {
+					t.Errorf("online %t: %v, want %s", online, got, want)
+				}
 			}
 		})
 	}
