@@ -38,6 +38,7 @@ func (c *cli) root() *cobra.Command {
 		c.policyCommand(),
 		c.casbinCommand(),
 		c.tenantCommand(),
+		c.superuserCommand(),
 		c.apikeyCommand(),
 		c.decisionsCommand(),
 		c.userCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,15 +67,69 @@ func (c *cli) loadSamples(ctx context.Context, h *house) error {
 	return nil
 }
 
-// ready tells whoever started the server where it is and how to go on.
-func (c *cli) ready(ctx context.Context, s serving, h *house, l net.Listener, key string) error {
+// devSuperuser is whom a trial can sign in as.
+var devSuperuser = service.NewUser{
+	ID: "superuser-1", Email: "superuser-1@example.com", Name: "First superuser", Roles: []access.Link{{To: access.SuperuserRole}},
+}
+
+// invite gives the paths of links for those who have no other way in: in a trial
+// one that signs in, else for each tenant without a superuser who can sign in one
+// that makes him. Nobody is given a password that others could know.
+func invite(ctx context.Context, dev bool, h *house) (signIn string, superusers []superuserLink, err error) {
+	if dev {
+		o := access.Change{Base: access.AnyRevision, Source: "start", Reason: "somebody to try it as"}
+		if _, _, err := h.directory.CreateUser(ctx, operator(), access.DefaultTenant, devSuperuser, o); err != nil {
+			return "", nil, err
+		}
+		signIn, err = h.accounts.SignInLink(ctx, operator(), access.DefaultTenant, devSuperuser.ID)
+		return signIn, nil, err
+	}
+	all, err := h.tenants.List(ctx, operator())
+	if err != nil {
+		return "", nil, err
+	}
+	for _, t := range all {
+		path, err := h.superuserPath(ctx, t.Code)
+		if err != nil {
+			return "", nil, err
+		}
+		if path != "" {
+			superusers = append(superusers, superuserLink{t.Code, path})
+		}
+	}
+	return "", superusers, nil
+}
+
+// superuserPath gives the path of a link where a tenant wants a superuser. Those
+// with a model of their own are not administered by people.
+func (h *house) superuserPath(ctx context.Context, tenant string) (string, error) {
+	if sight, err := h.engine.Sight(tenant); err != nil || !sight.Frame().Ours() {
+		return "", nil //nolint:nilerr // it is not in force, of which others tell
+	}
+	wanted, err := h.accounts.WantsSuperuser(ctx, operator(), tenant)
+	if err != nil || !wanted {
+		return "", err
+	}
+	return h.accounts.SuperuserLink(ctx, operator(), tenant)
+}
+
+// ready tells whoever started the server where it is and how to go on. first is
+// what was made at start, with links as paths.
+func (c *cli) ready(ctx context.Context, s serving, h *house, l net.Listener, first readyAnswer) error {
 	all, err := h.tenants.List(ctx, operator())
 	if err != nil {
 		return err
 	}
-	r := readyAnswer{URL: "http://" + reachable(l.Addr().String()), APIKey: key, Tenants: []string{}}
+	r := readyAnswer{URL: "http://" + reachable(l.Addr().String()), APIKey: first.APIKey, Tenants: []string{}}
 	for _, t := range all {
 		r.Tenants = append(r.Tenants, t.Code)
+	}
+	base := strings.TrimSuffix(cmp.Or(s.config.Server.PublicURL, r.URL), "/")
+	if first.SignIn != "" {
+		r.SignIn = base + first.SignIn
+	}
+	for _, l := range first.Superusers {
+		r.Superusers = append(r.Superusers, superuserLink{l.Tenant, base + l.Link})
 	}
 	return c.answer(r, func(w io.Writer) { writeReady(w, r, s.dev) })
 }
@@ -85,7 +140,11 @@ func writeReady(w io.Writer, r readyAnswer, dev bool) {
 	if r.APIKey != "" {
 		fmt.Fprintf(w, "operator's key, shown this once: %s\n", r.APIKey)
 	}
+	for _, l := range r.Superusers {
+		fmt.Fprintf(w, "tenant %s has no superuser who can sign in; within a day, one is made once by\n  %s\n", l.Tenant, l.Link)
+	}
 	if dev {
+		fmt.Fprintf(w, "sign in once, within an hour: %s\n", r.SignIn)
 		writeTrial(w, r)
 	}
 }

@@ -38,6 +38,9 @@ type readyAnswer struct {
 	URL     string   `json:"url"`
 	APIKey  string   `json:"api_key,omitempty"`
 	Tenants []string `json:"tenants"`
+
+	SignIn     string          `json:"sign_in,omitempty"`    // with --dev: a link that signs in once
+	Superusers []superuserLink `json:"superusers,omitempty"` // links for tenants that have none who can sign in
 }
 
 func (c *cli) serveCommand() *cobra.Command {
@@ -128,7 +131,8 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	defer func() { err = errors.Join(err, kept.close()) }()
 	house.record(kept)
 	house.lookBack(db, cfg.Decisions, log)
-	key, err := c.firstSteps(ctx, s, db, house)
+	var first readyAnswer
+	first.APIKey, err = c.firstSteps(ctx, s, db, house)
 	if err != nil {
 		return err
 	}
@@ -138,6 +142,9 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	}
 	if !rooms.policy.Load() && !s.allowEmpty {
 		return errEmpty
+	}
+	if first.SignIn, first.Superusers, err = invite(ctx, s.dev, house); err != nil {
+		log.Warn("no link for a superuser could be made; see bailiwick superuser link", "error", err) // questions can be answered
 	}
 
 	replicas := house.replicas(db, service.ReplicasOptions{Log: log})
@@ -177,7 +184,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	defer signing()
 	defer house.recordRefusals(ctx)()
 	defer beating(ctx, replicas, listener.Addr().String())()
-	if err := c.ready(ctx, s, house, listener, key); err != nil {
+	if err := c.ready(ctx, s, house, listener, first); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	return door.Serve(ctx, listener)

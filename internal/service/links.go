@@ -128,7 +128,7 @@ func (a *Accounts) link(ctx context.Context, caller access.Caller, tenant, user 
 	if err := a.store.PutToken(ctx, t, c); err != nil {
 		return "", err
 	}
-	return page + "?tenant=" + tenant + "#token=" + text, nil
+	return page + "?tenant=" + tenant + "#token=" + text, a.directory.state.Refresh(ctx, tenant)
 }
 
 // WantsSuperuser tells whether a tenant has no superuser who could sign in, and

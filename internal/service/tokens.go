@@ -14,7 +14,7 @@ const (
 	BootstrapTime = 24 * time.Hour
 	ActivateTime  = 24 * time.Hour
 	ResetTime     = time.Hour
-	SignInTime    = 10 * time.Minute
+	SignInTime    = time.Hour
 )
 
 // NewToken draws a one-time token of 256 bits. Its text goes to its user and
