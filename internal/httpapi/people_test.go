@@ -128,6 +128,52 @@ func TestPeople_searchInPages(t *testing.T) {
 	}
 }
 
+// Req 116: whoever looks at things as another user is in the log; nothing is
+// changed, nobody's session touched, and what he may do himself stays what it is.
+func TestPeople_viewAsUser(t *testing.T) {
+	h := printHouse(t)
+	ctx, d := context.Background(), h.options.Directory
+	before := h.state()
+	ways := map[string]func(access.Caller, string) error{
+		"decision": func(c access.Caller, id string) error {
+			_, err := h.options.Decisions.Check(ctx, c, "print", asked(id), access.Consistency{})
+			return err
+		},
+		"navigation": func(c access.Caller, id string) error {
+			_, _, err := d.Navigation(ctx, c, "print", service.Outlook{User: id})
+			return err
+		},
+		"capabilities": func(c access.Caller, id string) error {
+			_, _, err := d.Capabilities(ctx, c, "print", service.Outlook{User: id})
+			return err
+		},
+	}
+	for way, look := range ways {
+		h.must(look(person("print", "customer-1"), "customer-1"))
+		if strings.Contains(h.log.String(), `"how":"`+way+`"`) {
+			t.Errorf("%s: whoever looks at his own is said to look at another's", way)
+		}
+		h.must(look(person("print", "admin-1"), "customer-1"))
+		want := `"caller":"user:admin-1","tenant":"print","user":"user:customer-1","how":"` + way + `"`
+		if !strings.Contains(h.log.String(), want) {
+			t.Errorf("%s is not in the log", way)
+		}
+		for who, whom := range map[string]string{"customer-1": "customer-2", "operator-1": "customer-1", "admin-1": "customer-2"} {
+			if err := look(person("print", who), whom); !errors.Is(err, access.ErrForbidden) && !errors.Is(err, access.ErrNotFound) {
+				t.Errorf("%s looks at the %s of %s: %v", who, way, whom, err)
+			}
+			if strings.Contains(h.log.String(), `"caller":"user:`+who+`","tenant":"print","user":"user:`+whom+`"`) {
+				t.Errorf("that %s looked at %s is in the log, and he was refused", who, whom)
+			}
+		}
+	}
+	for table, sum := range h.state() {
+		if before[table] != sum {
+			t.Errorf("looking changed the table %s", table)
+		}
+	}
+}
+
 // Req 52, 100: nobody makes or ends an API key that may do more than he may.
 func TestPeople_keys(t *testing.T) {
 	h := printHouse(t)

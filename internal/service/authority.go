@@ -136,6 +136,13 @@ func (a *Authority) noted(caller access.Caller, tenant string, need Need, err er
 	return notedError{err}
 }
 
+// looked notes that somebody looked at what another one may see and do.
+func (a *Authority) looked(caller access.Caller, tenant string, at access.Subject, how string) {
+	if a != nil && !caller.IsKey() && at != caller.Subject {
+		a.opts.Log.Info("somebody looked at things as another user", "caller", caller.Name, "tenant", tenant, "user", at.String(), "how", how)
+	}
+}
+
 // upToDate runs something that needs what is stored to be in force, and again
 // once it is. Somebody may have made a later revision a moment ago, here or
 // through another replica.

@@ -118,6 +118,7 @@ func (d *Decisions) Explain(ctx context.Context, caller access.Caller, tenant st
 	if err != nil {
 		return access.Explanation{}, err
 	}
+	d.authority.looked(caller, tenant, r.Subject, "explanation")
 	answer, err := by.Explain(ctx, tenant, r)
 	if err != nil {
 		return access.Explanation{}, d.explained(tenant, err)
@@ -190,14 +191,18 @@ func (d *Decisions) mayAsk(ctx context.Context, caller access.Caller, tenant str
 	if caller.IsKey() && caller.Require(access.KeyDecide, tenant) == nil {
 		return nil // by far the most common, and quick
 	}
+	about := r != nil && r.Raw == nil
 	need := wholePolicy
-	need.Key, need.Own = access.KeyDecide, r != nil && r.Raw == nil && r.Subject == caller.Subject
+	need.Key, need.Own = access.KeyDecide, about && r.Subject == caller.Subject
 	_, err := d.authority.ask(ctx, caller, tenant, need)
-	if !errors.Is(err, access.ErrForbidden) || caller.IsKey() || r == nil || r.Raw != nil {
-		return d.authority.noted(caller, tenant, need, err)
+	if errors.Is(err, access.ErrForbidden) && about && !caller.IsKey() {
+		shown, other := d.authority.shown(ctx, caller, tenant, r.Subject)
+		if shown || other != nil {
+			err = other
+		}
 	}
-	if shown, other := d.authority.shown(ctx, caller, tenant, r.Subject); shown || other != nil {
-		return other
+	if err == nil && about {
+		d.authority.looked(caller, tenant, r.Subject, "decision")
 	}
 	return d.authority.noted(caller, tenant, need, err)
 }

@@ -114,6 +114,9 @@ func (d *Directory) outlook(ctx context.Context, caller access.Caller, tenant, k
 		seen = Seen{Tag: tagOf(digest, found.ValidUntil), Revision: found.Revision, ValidUntil: found.ValidUntil}
 		return err
 	})
+	if err == nil {
+		d.authority.looked(caller, tenant, who, kind)
+	}
 	return seen, err
 }
 
