@@ -199,13 +199,13 @@ grants: [{section: System.Access.Users, rights: [show, insert, update, delete]}]
 	"users/all.yaml": `apiVersion: bailiwick/v1
 kind: Users
 users:
-  - {id: root, groups: [superusers]}
-  - {id: admin-1, groups: [eu-administrators]}
-  - {id: operator-1, groups: [eu-operators]}
-  - {id: customer-1, groups: [eu-registered]}
-  - {id: customer-2, groups: [us-registered]}
-  - {id: guest-1, groups: []}
-  - {id: delegate-1, groups: [delegates]}
+  - {id: root, name: root, email: root@example.com, groups: [superusers]}
+  - {id: admin-1, name: admin-1, email: admin-1@example.com, groups: [eu-administrators]}
+  - {id: operator-1, name: operator-1, email: operator-1@example.com, groups: [eu-operators]}
+  - {id: customer-1, name: customer-1, email: customer-1@example.com, groups: [eu-registered]}
+  - {id: customer-2, name: customer-2, email: customer-2@example.com, groups: [us-registered]}
+  - {id: guest-1, name: guest-1, email: guest-1@example.com, groups: []}
+  - {id: delegate-1, name: delegate-1, email: delegate-1@example.com, groups: [delegates]}
 `,
 })
 
