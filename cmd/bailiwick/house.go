@@ -64,11 +64,16 @@ type storage interface {
 	service.AccountStore
 }
 
+// aside is what a server has beside its storage and a command has not.
+type aside struct {
+	mails *service.Mails  // mails that changes bring about wait in the store when nil
+	seals *service.Sealer // of second factors
+}
+
 // furnish wires the rooms over a storage, with caches beside it. source is the
-// door through which changes come, for the history. Mails that changes bring
-// about wait in the store where mails is nil.
-func furnish(s storage, near *caches, cfg config.Config, source string, mails *service.Mails, log *slog.Logger) *house {
-	h, now := &house{mails: mails}, clock()
+// door through which changes come, for the history.
+func furnish(s storage, near *caches, cfg config.Config, source string, has aside, log *slog.Logger) *house {
+	h, now := &house{mails: has.mails}, clock()
 	h.engine = engine.New(engine.Options{
 		Clock: now, CacheBytes: near.subjects, Subjects: s, Behind: func(ctx context.Context, tenant string) error { return h.follower.Refresh(ctx, tenant) },
 	})
@@ -91,9 +96,9 @@ func furnish(s storage, near *caches, cfg config.Config, source string, mails *s
 	h.history = service.NewHistory(s, h.follower, h.authority, h.past, h.policies)
 	h.tenants = service.NewTenants(s, h.follower, h.authority, template)
 	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
-		RestoreWindow: cfg.Directory.RestoreWindow, Mails: mails,
+		RestoreWindow: cfg.Directory.RestoreWindow, Mails: has.mails,
 	})
-	h.accounts = service.NewAccounts(s, h.directory, service.AccountsOptions{Clock: now, Log: log})
+	h.accounts = service.NewAccounts(s, h.directory, service.AccountsOptions{Sealer: has.seals, Clock: now, Log: log})
 	return h
 }
 

@@ -44,7 +44,7 @@ func (c *cli) openLocal(ctx context.Context, cfg config.Config) (*local, error) 
 	if err != nil {
 		return nil, err
 	}
-	l := &local{house: furnish(s, &caches{}, cfg, sourceCLI, nil, log), store: s}
+	l := &local{house: furnish(s, &caches{}, cfg, sourceCLI, aside{}, log), store: s}
 	l.lookBack(s, cfg.Decisions, log)
 	if err := l.follower.Start(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

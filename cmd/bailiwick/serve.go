@@ -117,12 +117,16 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	}
 	defer func() { err = errors.Join(err, near.close()) }()
 
+	seals, err := secondFactors(cfg, log)
+	if err != nil {
+		return err
+	}
 	mails, err := openMails(db, cfg, log)
 	if err != nil {
 		return err
 	}
 	rooms := &noted{storage: db}
-	house := furnish(traceReading(rooms, traces), near, cfg, "http", mails, log)
+	house := furnish(traceReading(rooms, traces), near, cfg, "http", aside{mails: mails, seals: seals}, log)
 	house.compareWithStock(db, cfg.Shadow, log)
 	kept, err := openRecording(cfg.Decisions, db, c.out, log)
 	if err != nil {

@@ -144,7 +144,7 @@ func (c *cli) administer(ctx context.Context, t *target, do func(administration)
 
 // onPaper serves facts that were read from files inside this process.
 func onPaper(ctx context.Context, f access.Facts) (*api.Client, error) {
-	h := furnish(&paper{facts: f}, &caches{}, config.Default(), sourceCLI, nil, slog.New(slog.DiscardHandler))
+	h := furnish(&paper{facts: f}, &caches{}, config.Default(), sourceCLI, aside{}, slog.New(slog.DiscardHandler))
 	key, _, err := h.keys.Create(ctx, operator(), access.AllTenants, access.KeyRead, "this process")
 	if err != nil {
 		return nil, err

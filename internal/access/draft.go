@@ -54,6 +54,11 @@ type Draft interface {
 	// PutPassword keeps somebody's password and records that it was changed. All
 	// tokens and sessions of his end, but the session with the hash that is named.
 	PutPassword(user string, p Password, but [32]byte) error
+	// SecondFactor gives what is kept of somebody's second factor.
+	SecondFactor(user string) (SecondFactor, error)
+	// PutSecondFactor keeps somebody's second factor, none where it is empty, and
+	// records that it was changed.
+	PutSecondFactor(user string, f SecondFactor) error
 	// EndSessions ends all sessions of a user, and records it.
 	EndSessions(user string) error
 	// Unlock forgets the failures of a user to sign in, and records it.

@@ -26,6 +26,8 @@ type SignInRules struct {
 
 	IdleTime  time.Duration // of sessions; DefaultIdleTime when 0
 	TotalTime time.Duration // of sessions; DefaultTotalTime when 0
+
+	SecondFactor SecondFactorMode // SecondFactorOptional when empty
 }
 
 // The defaults of SignInRules, and how far they can be moved.
@@ -56,6 +58,7 @@ func (r SignInRules) Filled() SignInRules {
 	fill(&r.LockFor, DefaultLockFor)
 	fill(&r.IdleTime, DefaultIdleTime)
 	fill(&r.TotalTime, DefaultTotalTime)
+	fill(&r.SecondFactor, SecondFactorOptional)
 	return r
 }
 
@@ -69,6 +72,9 @@ func fill[T comparable](to *T, otherwise T) {
 // Check refuses rules outside of their bounds. Fields are named as in bundle.yaml.
 func (r SignInRules) Check() error {
 	r = r.Filled()
+	if err := ValidSecondFactorMode("sign_in.second_factor", r.SecondFactor); err != nil {
+		return err
+	}
 	for _, b := range []struct {
 		field           string
 		is, least, most int
@@ -148,6 +154,8 @@ type Account struct {
 	Template bool // all groups that he is in now only serve inheritance
 	Password Password
 	Rules    SignInRules
+
+	SecondFactor SecondFactor
 }
 
 // Refusal is why somebody cannot sign in. It is told to administrators only.
@@ -163,6 +171,7 @@ const (
 	RefusedLocked   Refusal = "locked"
 	RefusedDeleted  Refusal = "deleted"
 	RefusedTemplate Refusal = "template_only"
+	RefusedCode     Refusal = "wrong_code" // of the second factor
 )
 
 // Refused tells why an account cannot sign in whatever its password is, or

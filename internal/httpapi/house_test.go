@@ -136,7 +136,9 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{Authority: h.authority}),
 	}
 	h.options.Decisions.Recall(h.past)
-	h.options.Accounts = service.NewAccounts(h.store, h.options.Directory, service.AccountsOptions{Clock: clock, Log: log})
+	sealer, err := service.NewSealer(strings.Repeat("s", 32), "second factor")
+	h.must(err)
+	h.options.Accounts = service.NewAccounts(h.store, h.options.Directory, service.AccountsOptions{Sealer: sealer, Clock: clock, Log: log})
 	h.options.Refusals, h.options.Trails = h.refusals, service.NewTrails(h.store, h.authority)
 	h.options.Records = service.NewRecords(h.store, h.past, h.follower, h.authority, service.RecordsOptions{})
 	for _, c := range change {

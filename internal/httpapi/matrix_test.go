@@ -37,8 +37,9 @@ var personas = map[string]string{
 	"operator": "operator-1", "store administrator": "admin-1", "delegate": "delegate-1", "superuser": "root",
 }
 
-// Outcomes: + it is done, - 403, ? 401, 0 404 because it is not shown.
-var outcomes = map[rune]string{'+': "2xx", '-': "403", '?': "401", '0': "404"}
+// Outcomes: + it is done, - 403, ? 401, 0 404, and c 409: he may, but there is
+// nothing that it could be done to.
+var outcomes = map[rune]string{'+': "2xx", '-': "403", '?': "401", '0': "404", 'c': "409"}
 
 // expectation is what becomes of one request to a route, for each actor.
 type expectation struct {
@@ -153,6 +154,14 @@ var whoMay = map[string]expectation{
 	"GET /v1/sessions":                                               {want: "?????++++"},
 	"DELETE /v1/sessions":                                            {want: "?????++++"},
 	"DELETE /v1/sessions/{id}":                                       {want: "?????0000", path: "/v1/sessions/unknown"},
+	"GET /v1/session/second-factor":                                  {want: "?????++++"},
+	"POST /v1/session/second-factor":                                 {want: "?????++++", body: `{"password":"` + ownPassword + `"}`},
+	"POST /v1/session/second-factor:confirm":                         {want: "?????cccc", body: `{"code":"123456"}`},
+	"POST /v1/session/second-factor:verify":                          {want: "?????cccc", body: `{"code":"123456"}`},
+	"POST /v1/session/second-factor:disable":                         {want: "?????cccc", body: `{}`},
+	"POST /v1/session/second-factor/recovery-codes":                  {want: "?????cccc", body: `{}`},
+	"GET /v1/tenants/{tenant}/users/{id}/second-factor":              {want: "?-++--+++"},
+	"POST /v1/tenants/{tenant}/users/{id}/second-factor:reset":       {want: "?--+--+++", body: `{}`},
 	"PUT /v1/tenants/{tenant}/users/{id}/password":                   {want: "?--+--+++", body: `{"password":"` + firstPassword + `"}`},
 	"GET /v1/tenants/{tenant}/users/{id}/sign-in":                    {want: "?-++--+++"},
 	"GET /v1/tenants/{tenant}/users/{id}/sessions":                   {want: "?-++--+++"},
@@ -277,6 +286,8 @@ func letterOf(status int) rune {
 		return '?'
 	case status == http.StatusNotFound:
 		return '0'
+	case status == http.StatusConflict:
+		return 'c'
 	}
 	return '!'
 }

@@ -164,15 +164,32 @@ func (c *call) welcome(secret service.Secret, by service.SignedIn, err error) er
 	if err != nil {
 		return err
 	}
+	w, err := c.continued(secret, by)
+	if err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, w)
+}
+
+// continued gives a session its new secret.
+func (c *call) continued(secret service.Secret, by service.SignedIn) (api.SignedIn, error) {
 	c.setCookie(string(secret), 0)
 	c.signed, c.caller = by, by.Caller
-	return c.showSession()
+	return c.session()
 }
 
 func (c *call) showSession() error {
-	u, err := c.api.o.Accounts.Self(c.ctx(), c.signed)
+	w, err := c.session()
 	if err != nil {
 		return err
+	}
+	return c.reply(http.StatusOK, w)
+}
+
+func (c *call) session() (api.SignedIn, error) {
+	u, err := c.api.o.Accounts.Self(c.ctx(), c.signed)
+	if err != nil {
+		return api.SignedIn{}, err
 	}
 	w := api.SignedIn{
 		Tenant: c.signed.Session.Tenant, User: u.ID, Email: u.Email, Name: u.Name, CSRFToken: c.signed.CSRF, Session: sessionOf(&c.signed.Session),
@@ -184,7 +201,7 @@ func (c *call) showSession() error {
 		}
 		w.MustChange = w.MustChange || step == access.StepPassword
 	}
-	return c.reply(http.StatusOK, w)
+	return w, nil
 }
 
 func (c *call) signOut() error {

@@ -43,6 +43,12 @@ type AccountStore interface {
 	EndSession(ctx context.Context, tenant, user, id string) error
 	EndOtherSessions(ctx context.Context, tenant, user string, but [32]byte) error
 
+	// ProposeSecondFactor, TakeCode and TakeRecovery: of two who take the same code
+	// one gets ErrStale.
+	ProposeSecondFactor(ctx context.Context, tenant, user string, pending []byte) error
+	TakeCode(ctx context.Context, tenant, user string, step int64) error
+	TakeRecovery(ctx context.Context, tenant, user string, hash [32]byte) error
+
 	PutToken(ctx context.Context, t access.Token, c access.Change) error
 	PeekToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
 	HasToken(ctx context.Context, tenant, user string, purpose access.Purpose) (bool, error)
@@ -53,6 +59,7 @@ type AccountStore interface {
 // AccountsOptions for NewAccounts. The zero value works.
 type AccountsOptions struct {
 	Hashing HashingOptions
+	Sealer  *Sealer          // of second factors; nobody can use one when nil
 	Clock   func() time.Time // time.Now when nil
 	Log     *slog.Logger     // where refused tries are noted, with their true reason
 }
@@ -159,10 +166,14 @@ func (a *Accounts) refused(ctx context.Context, account *access.Account, why acc
 
 // steps are what must be done before anything else.
 func (a *Accounts) steps(account *access.Account) []access.Step {
-	if account.Password.MustChange || expired(account, a.now()) {
-		return []access.Step{access.StepPassword}
+	var steps []access.Step
+	if asksSecond(account) {
+		steps = append(steps, access.StepSecondFactor)
 	}
-	return nil
+	if account.Password.MustChange || expired(account, a.now()) {
+		steps = append(steps, access.StepPassword)
+	}
+	return steps
 }
 
 func expired(account *access.Account, now time.Time) bool {
@@ -257,6 +268,9 @@ func putPassword(d access.Draft, account *access.Account, next access.Password, 
 // ChangePassword changes the own password for whoever knows the present one. His
 // other sessions end, and this one gets a new secret.
 func (a *Accounts) ChangePassword(ctx context.Context, by SignedIn, current, password string, from Client, c access.Change) (Secret, SignedIn, error) {
+	if next := by.next(); next != "" && next != access.StepPassword {
+		return "", SignedIn{}, errUnfinished
+	}
 	account, err := a.account(ctx, by.Session.Tenant, by.Session.User)
 	if err != nil {
 		return "", SignedIn{}, err
@@ -351,7 +365,7 @@ func (a *Accounts) Unlock(ctx context.Context, caller access.Caller, tenant, id 
 		if u.Status == access.UserLocked {
 			u.Status = access.UserActive
 		}
-		return d.Unlock(u.ID, accountKey(u.Email))
+		return errors.Join(d.Unlock(u.ID, accountKey(u.Email)), d.Unlock(u.ID, codeKey(u.ID)))
 	})
 }
 

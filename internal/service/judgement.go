@@ -94,6 +94,12 @@ func (w *watched) PutPassword(user string, p access.Password, but [32]byte) erro
 	return w.Draft.PutPassword(user, p, but)
 }
 
+// PutSecondFactor keeps somebody's second factor.
+func (w *watched) PutSecondFactor(user string, f access.SecondFactor) error {
+	w.users = append(w.users, user)
+	return w.Draft.PutSecondFactor(user, f)
+}
+
 // EndSessions ends somebody's sessions.
 func (w *watched) EndSessions(user string) error {
 	w.users = append(w.users, user)

@@ -82,6 +82,7 @@ var tables = map[string]string{
 	"session":         "secret_hash, id, tenant_id, user_id, epoch, steps, created_at, seen_at, idle, ends_at, address, agent",
 	"sign_in_failure": "tenant_id, counted, failures, since_at, seen_at, wait_until, locked_until, ends_at",
 	"one_time_token":  "tenant_id, user_id, purpose, token_hash, expires_at",
+	"second_factor":   "tenant_id, user_id, sealed, pending, confirmed_at, last_step, recovery",
 	"shared_secret":   "name, value",
 	"mail":            "tenant_id, user_id, purpose, id, recipient, state, created_at, due_at, tries, settled_at, expires_at, trouble",
 	"attempt":         "id, caller, request, made_at, revision, status, etag, answer",

@@ -117,7 +117,14 @@ func (v view) account(a *access.Account, row userRow, now time.Time) (err error)
 	if err != nil {
 		return err
 	}
-	a.Password, err = c.password()
+	if a.Password, err = c.password(); err != nil {
+		return err
+	}
+	second, err := v.secondFactor(a.User.ID)
+	if err != nil {
+		return err
+	}
+	a.SecondFactor, err = second.secondFactor()
 	return err
 }
 

@@ -26,13 +26,15 @@ const (
 	kindMail     = "mail"     // that a mail was queued
 	kindPassword = "password" // that one was set, without it
 	kindSession  = "session"  // that somebody else has ended them, or let their user try again
+
+	kindSecondFactor = "second_factor" // that one was set up or taken away, without what it is made of
 )
 
 // event tells whether a change of this kind only says what has happened. No
 // decision reads it, and no row of ours is what its images say.
 func event(kind string) bool {
 	switch kind {
-	case kindToken, kindMail, kindPassword, kindSession:
+	case kindToken, kindMail, kindPassword, kindSecondFactor, kindSession:
 		return true
 	}
 	return false

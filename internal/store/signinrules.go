@@ -22,6 +22,8 @@ type signInDocument struct {
 	LockForGood bool  `json:"lock_for_good,omitempty"`
 	Idle        int64 `json:"idle,omitempty"`
 	Total       int64 `json:"total,omitempty"`
+
+	SecondFactor string `json:"second_factor,omitempty"`
 }
 
 // signInOf gives nil for the defaults, so that they can change.
@@ -33,7 +35,7 @@ func signInOf(r access.SignInRules) *signInDocument {
 	return &signInDocument{
 		MinLength: r.MinLength, Lower: r.Lower, Upper: r.Upper, Digits: r.Digits, Symbols: r.Symbols, NoReuse: r.NoReuse, ExpireDays: r.ExpireDays,
 		Failures: r.Failures, Window: seconds(r.FailureWindow), LockFor: seconds(r.LockFor), LockForGood: r.LockForGood,
-		Idle: seconds(r.IdleTime), Total: seconds(r.TotalTime),
+		Idle: seconds(r.IdleTime), Total: seconds(r.TotalTime), SecondFactor: string(r.SecondFactor),
 	}
 }
 
@@ -45,6 +47,6 @@ func (d *signInDocument) rules() access.SignInRules {
 	return access.SignInRules{
 		MinLength: d.MinLength, Lower: d.Lower, Upper: d.Upper, Digits: d.Digits, Symbols: d.Symbols, NoReuse: d.NoReuse, ExpireDays: d.ExpireDays,
 		Failures: d.Failures, FailureWindow: second(d.Window), LockFor: second(d.LockFor), LockForGood: d.LockForGood,
-		IdleTime: second(d.Idle), TotalTime: second(d.Total),
+		IdleTime: second(d.Idle), TotalTime: second(d.Total), SecondFactor: access.SecondFactorMode(d.SecondFactor),
 	}
 }
