@@ -204,6 +204,11 @@ func TestSecondFactor_required(t *testing.T) {
 			t.Errorf("signed in as %+v", by)
 		}
 		b.changePassword(firstPassword, ownPassword).want(403, "forbidden")
+		s.asksFor(access.SecondFactorOptional)
+		first := s.browser(t)
+		first.signIn("sales-1@example.com", firstPassword)
+		first.post(ownFactor, `{"password":"`+firstPassword+`"}`).want(403, "forbidden") // a new password comes first
+		s.asksFor(access.SecondFactorRequired)
 		b.confirm(b.begin(`{}`))
 		b.send("GET", people+"/users", "").want(403, "sign_in_unfinished")
 		b.welcome(b.changePassword(firstPassword, ownPassword))

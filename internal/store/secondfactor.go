@@ -166,8 +166,7 @@ func (s *Store) TakeRecovery(ctx context.Context, tenant, user string, hash [32]
 		if err != nil {
 			return err
 		}
-		return taken(tx.Model(&secondFactorRow{}).Where("tenant_id = ? AND user_id = ? AND recovery = ?", t.ID, user, row.Recovery).
-			Update("recovery", next.Recovery))
+		return taken(tx.Model(&secondFactorRow{}).Where("tenant_id = ? AND user_id = ?", t.ID, user).Update("recovery", next.Recovery))
 	})
 	return fault("take a code", err)
 }
