@@ -43,9 +43,10 @@ var outcomes = map[rune]string{'+': "2xx", '-': "403", '?': "401", '0': "404", '
 
 // expectation is what becomes of one request to a route, for each actor.
 type expectation struct {
-	want string // a letter for each actor
-	body string
-	path string // with the parameters of examples when empty
+	want  string // a letter for each actor
+	body  string
+	path  string // with the parameters of examples when empty
+	media string // of the body; application/json when empty
 }
 
 // examples are what parameters of paths stand for, by the noun before them.
@@ -57,6 +58,7 @@ var examples = map[string]string{
 const (
 	askAbout   = `{"subject":"user:customer-1","action":"show","section":"Orders","scope":"store:eu"}`
 	evaluation = `{"subject":{"type":"user","id":"customer-1"},"action":{"name":"show"},"resource":{"type":"Orders","id":"7","properties":{"scope":"store:eu"}}}`
+	table      = "email,name\ncustomer-8@example.com,Customer\n"
 	usersPath  = "/v1/tenants/default/users/"
 )
 
@@ -128,6 +130,16 @@ var whoMay = map[string]expectation{
 	"GET /v1/tenants/{tenant}/users":                                 {want: "?-++--+++"},
 	"POST /v1/tenants/{tenant}/users":                                {want: "?--+--+++", body: `{"email":"customer-9@example.com","name":"Customer","groups":[{"group":"eu-registered"}]}`},
 	"POST /v1/tenants/{tenant}/users:bulk":                           {want: "?--+--+++", body: `{"operations":[{"op":"deactivate","id":"customer-1"}]}`},
+	"POST /v1/tenants/{tenant}/users/{id}:invite":                    {want: "?--c--ccc", body: `{}`},
+	"POST /v1/tenants/{tenant}/users/{id}:resend":                    {want: "?--c--ccc", body: `{}`},
+	"GET /v1/tenants/{tenant}/users:export":                          {want: "?-++--+++"},
+	"POST /v1/tenants/{tenant}/users:import":                         {want: "?--+--+++", body: table, media: "text/csv", path: "/v1/tenants/default/users:import?group=eu-registered"},
+	"GET /v1/tenants/{tenant}/users:import-template":                 {want: "?-++--+++"},
+	"GET /v1/tenants/{tenant}/groups:export":                         {want: "?-++--+-+"},
+	"GET /v1/tenants/{tenant}/groups/{code}/members:export":          {want: "?-++--+-+"},
+	"POST /v1/tenants/{tenant}/groups/{code}/members:import":         {want: "?--+--+++", body: table, media: "text/csv"},
+	"GET /v1/tenants/{tenant}/grants:export":                         {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/licences/{feature}":                    {want: "?-++----+"},
 	"GET /v1/tenants/{tenant}/users/{id}":                            {want: "?-++--+++"},
 	"PATCH /v1/tenants/{tenant}/users/{id}":                          {want: "?--+--+++", body: `{"name":"Another"}`},
 	"DELETE /v1/tenants/{tenant}/users/{id}":                         {want: "?--+--+++"},
@@ -261,7 +273,7 @@ func (m *matrixHouse) check(t *testing.T, r httpapi.Route, e expectation) {
 		if letter == '+' && r.Change {
 			h = m.copied(t)
 		}
-		w := h.as(m.actors[name], r.Method, path, e.body)
+		w := h.as(m.actors[name], r.Method, path, e.body, e.media)
 		if got := letterOf(w.Code); got != letter {
 			t.Errorf("%s: %d, want %s: %s", name, w.Code, outcomes[letter], w.Body)
 		}
@@ -304,11 +316,14 @@ func (m *matrixHouse) pathOf(r httpapi.Route, e expectation) string {
 }
 
 // as sends a request as an actor, from the same origin.
-func (h *house) as(a actor, method, path, body string) *httptest.ResponseRecorder {
+func (h *house) as(a actor, method, path, body string, media ...string) *httptest.ResponseRecorder {
 	h.t.Helper()
 	var headers []string
 	if a.cookie != "" {
 		headers = []string{"Cookie", a.cookie, "X-CSRF-Token", a.csrf, "Origin", ownOrigin}
+	}
+	if m := strings.Join(media, ""); m != "" {
+		headers = append(headers, "Content-Type", m)
 	}
 	return h.send(method, path, a.key, body, headers...)
 }
