@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ type expectation struct {
 // examples are what parameters of paths stand for, by the noun before them.
 var examples = map[string]string{
 	"{tenant}": "default", "groups/{code}": "groups/eu-registered", "roles/{code}": "roles/clerk", "users/{id}": "users/customer-1",
-	"members/{user}": "members/customer-3", "{application}": "shop", "{scope}": "store:eu", "{feature}": "reports", "keys/{id}": "keys/{key}",
+	"members/{user}": "members/customer-3", "{application}": "shop", "{scope}": "store:eu", "{feature}": "reports", "keys/{id}": "keys/{key}", "{revision}": "2",
 }
 
 const (
@@ -86,6 +87,20 @@ var whoMay = map[string]expectation{
 	"POST /v1/tenants":                   {want: "?--------", body: `{"code":"mine"}`},
 	"PUT /v1/tenants/{tenant}/policy":    {want: "?--+----+", body: `{"files":{"bundle.yaml":"apiVersion: bailiwick/v1\nkind: Bundle\ntenant: default\n"},"dry_run":true}`},
 	"GET /v1/tenants/{tenant}/revisions": {want: "?-++----+"},
+
+	"GET /v1/tenants/{tenant}/revisions/{revision}":               {want: "?-++----+"},
+	"POST /v1/tenants/{tenant}/revisions/{revision}:revert":       {want: "?--+----+", body: `{}`, path: "/v1/tenants/default/revisions/{last}:revert"},
+	"POST /v1/tenants/{tenant}/revisions:rollback":                {want: "?--+----+", body: `{"to":"{last}","reason":"a test"}`},
+	"GET /v1/tenants/{tenant}/diff":                               {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/blame":                              {want: "?-++----+", path: "/v1/tenants/default/blame?holder=u:customer-1"},
+	"GET /v1/tenants/{tenant}/groups/{code}/history":              {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/roles/{code}/history":               {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/users/{id}/history":                 {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/scopes/{scope}/history":             {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/applications/{application}/history": {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/decisions":                          {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/decisions/{id}":                     {want: "?-00----0", path: "/v1/tenants/default/decisions/unknown"},
+	"POST /v1/tenants/{tenant}/decisions/{id}:replay":             {want: "?-00----0", path: "/v1/tenants/default/decisions/unknown:replay"},
 
 	"GET /v1/tenants/{tenant}/keys":         {want: "?--+----+"},
 	"POST /v1/tenants/{tenant}/keys":        {want: "?--+----+", body: `{"kind":"decide","name":"made"}`},
@@ -130,6 +145,7 @@ var whoMay = map[string]expectation{
 	"GET /v1/tenants/{tenant}/users":                                 {want: "?-++--+++"},
 	"POST /v1/tenants/{tenant}/users":                                {want: "?--+--+++", body: `{"email":"customer-9@example.com","name":"Customer","groups":[{"group":"eu-registered"}]}`},
 	"POST /v1/tenants/{tenant}/users:bulk":                           {want: "?--+--+++", body: `{"operations":[{"op":"deactivate","id":"customer-1"}]}`},
+	"POST /v1/tenants/{tenant}/users/{id}:hand-over":                 {want: "?--+--+++", body: `{"to":"customer-1"}`, path: usersPath + "customer-deleted:hand-over"},
 	"POST /v1/tenants/{tenant}/users/{id}:invite":                    {want: "?--c--ccc", body: `{}`},
 	"POST /v1/tenants/{tenant}/users/{id}:resend":                    {want: "?--c--ccc", body: `{}`},
 	"GET /v1/tenants/{tenant}/users:export":                          {want: "?-++--+++"},
@@ -221,6 +237,7 @@ type matrixHouse struct {
 	*house
 	actors map[string]actor
 	spare  string // id of a key that can be revoked
+	last   string // number of a revision that can be reverted
 }
 
 // actor is how a caller shows who he is.
@@ -259,6 +276,8 @@ func newMatrixHouse(t *testing.T) *matrixHouse {
 	_, spare, err := m.keys.Create(context.Background(), rootCaller, "default", access.KeyDecide, "spare")
 	m.must(err)
 	m.spare = spare.ID
+	renamed := decode[api.Group](t, m.send(http.MethodPatch, "/v1/tenants/default/groups/spare", m.root, `{"name":"Renamed"}`))
+	m.last = strconv.FormatUint(renamed.Revision, 10)
 	return m
 }
 
@@ -273,7 +292,7 @@ func (m *matrixHouse) check(t *testing.T, r httpapi.Route, e expectation) {
 		if letter == '+' && r.Change {
 			h = m.copied(t)
 		}
-		w := h.as(m.actors[name], r.Method, path, e.body, e.media)
+		w := h.as(m.actors[name], r.Method, path, m.filled(e.body), e.media)
 		if got := letterOf(w.Code); got != letter {
 			t.Errorf("%s: %d, want %s: %s", name, w.Code, outcomes[letter], w.Body)
 		}
@@ -312,7 +331,11 @@ func (m *matrixHouse) pathOf(r httpapi.Route, e expectation) string {
 	for from, to := range examples {
 		path = strings.ReplaceAll(path, from, to)
 	}
-	return strings.ReplaceAll(path, "{key}", m.spare)
+	return m.filled(path)
+}
+
+func (m *matrixHouse) filled(text string) string {
+	return strings.NewReplacer("{key}", m.spare, "{last}", m.last).Replace(text)
 }
 
 // as sends a request as an actor, from the same origin.
