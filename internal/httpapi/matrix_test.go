@@ -102,6 +102,8 @@ var whoMay = map[string]expectation{
 	"GET /v1/tenants/{tenant}/decisions/{id}":                     {want: "?-00----0", path: "/v1/tenants/default/decisions/unknown"},
 	"POST /v1/tenants/{tenant}/decisions/{id}:replay":             {want: "?-00----0", path: "/v1/tenants/default/decisions/unknown:replay"},
 
+	"GET /v1/tenants/{tenant}/settings":     {want: "?-++----+"},
+	"PATCH /v1/tenants/{tenant}/settings":   {want: "?--+----+", body: `{"sign_in":{"min_length":13}}`},
 	"GET /v1/tenants/{tenant}/keys":         {want: "?--+----+"},
 	"POST /v1/tenants/{tenant}/keys":        {want: "?--+----+", body: `{"kind":"decide","name":"made"}`},
 	"DELETE /v1/tenants/{tenant}/keys/{id}": {want: "?--+----+"},
@@ -156,6 +158,7 @@ var whoMay = map[string]expectation{
 	"POST /v1/tenants/{tenant}/groups/{code}/members:import":         {want: "?--+--+++", body: table, media: "text/csv"},
 	"GET /v1/tenants/{tenant}/grants:export":                         {want: "?-++----+"},
 	"GET /v1/tenants/{tenant}/licences/{feature}":                    {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/users/{id}/permissions":                {want: "?-++--+++"},
 	"GET /v1/tenants/{tenant}/users/{id}":                            {want: "?-++--+++"},
 	"PATCH /v1/tenants/{tenant}/users/{id}":                          {want: "?--+--+++", body: `{"name":"Another"}`},
 	"DELETE /v1/tenants/{tenant}/users/{id}":                         {want: "?--+--+++"},
@@ -201,7 +204,10 @@ var whoMay = map[string]expectation{
 // public routes want nobody's name.
 var public = []string{
 	"GET /.well-known/authzen-configuration", "GET /t/{tenant}/.well-known/authzen-configuration",
-	"GET /.well-known/authzen-configuration/t/{tenant}", "POST /v1/tenants/{tenant}/sign-in", "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs",
+	"GET /.well-known/authzen-configuration/t/{tenant}", "POST /v1/tenants/{tenant}/sign-in",
+	"POST /v1/tenants/{tenant}/activate", "POST /v1/tenants/{tenant}/reset-password", "POST /v1/tenants/{tenant}/sign-in-link",
+	"POST /v1/tenants/{tenant}/first-superuser", "GET /sign-in", "GET /activate", "GET /reset-password", "GET /first-superuser", "GET /sign-in.js",
+	"GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs",
 }
 
 // Req 52, 98, 99, 100, 117: who may do what, for every route and every kind of
@@ -286,7 +292,7 @@ func newMatrixHouse(t *testing.T) *matrixHouse {
 func (m *matrixHouse) check(t *testing.T, r httpapi.Route, e expectation) {
 	path := m.pathOf(r, e)
 	m.must(m.follower.Poll(context.Background())) // nobody else does
-	before := m.state()
+	before := m.footprint()
 	for i, letter := range e.want {
 		name, h := actors[i], m.house
 		if letter == '+' && r.Change {
@@ -300,7 +306,7 @@ func (m *matrixHouse) check(t *testing.T, r httpapi.Route, e expectation) {
 			t.Errorf("%s: the refusal is no problem document: %s", name, w.Body)
 		}
 	}
-	for table, sum := range m.state() {
+	for table, sum := range m.footprint() {
 		if before[table] != sum {
 			t.Errorf("a refused or a reading request changed the table %s", table)
 		}
@@ -355,8 +361,8 @@ func (h *house) as(a actor, method, path, body string, media ...string) *httptes
 // somebody was there, and notes of what was refused.
 var passing = []string{"replica", "session"}
 
-// state gives a hash of each table, whatever is in it.
-func (h *house) state() map[string]string {
+// footprint gives a hash of each table, whatever is in it.
+func (h *house) footprint() map[string]string {
 	h.t.Helper()
 	db := h.database()
 	defer func() { _ = db.Close() }()

@@ -133,7 +133,7 @@ func TestPeople_searchInPages(t *testing.T) {
 func TestPeople_viewAsUser(t *testing.T) {
 	h := printHouse(t)
 	ctx, d := context.Background(), h.options.Directory
-	before := h.state()
+	before := h.footprint()
 	ways := map[string]func(access.Caller, string) error{
 		"decision": func(c access.Caller, id string) error {
 			_, err := h.options.Decisions.Check(ctx, c, "print", asked(id), access.Consistency{})
@@ -167,7 +167,7 @@ func TestPeople_viewAsUser(t *testing.T) {
 			}
 		}
 	}
-	for table, sum := range h.state() {
+	for table, sum := range h.footprint() {
 		if before[table] != sum {
 			t.Errorf("looking changed the table %s", table)
 		}

@@ -303,10 +303,10 @@ func TestSecondFactor_reset(t *testing.T) {
 		if !state.Active || state.RecoveryCodes != 10 {
 			t.Errorf("%+v", state)
 		}
-		before := s.state()
+		before := s.footprint()
 		admin.post(people+"/users/boss-1/second-factor:reset", `{}`).want(403, "forbidden")
 		lost.post("/v1/tenants/default/users/alice/second-factor:reset", `{}`).want(403, "forbidden")
-		for table, sum := range s.state() {
+		for table, sum := range s.footprint() {
 			if before[table] != sum {
 				t.Errorf("a refused reset changed the table %s", table)
 			}
