@@ -111,6 +111,9 @@ func (c *checker) bundle() {
 	if err := p.SignIn.Check(); err != nil {
 		c.add(p.Origin, "sign-in", "%s", err.Error())
 	}
+	if err := p.Accounts.Check(); err != nil {
+		c.add(p.Origin, "accounts", "%s", err.Error())
+	}
 	if p.Anonymous != "" && !c.groupSet[p.Anonymous] {
 		c.unknown(p.Origin, "group", p.Anonymous, keys(c.groupSet))
 	}

@@ -34,6 +34,7 @@ type Policy struct {
 	Anonymous   string    // code of the group that questions without a user belong to
 	NeedBase    bool      // every regular group must be based on another one
 	SignIn      SignInRules
+	Accounts    AccountRules
 	Licences    []Licence
 	Scopes      []ScopeNode
 	Catalogue   []Application

@@ -21,6 +21,9 @@ func (f *bundleFile) into(p *access.Policy) {
 	if f.SignIn != nil {
 		p.SignIn = f.SignIn.rules()
 	}
+	if f.Accounts != nil {
+		p.Accounts = access.AccountRules{EmailPattern: f.Accounts.EmailPattern, Required: f.Accounts.Required}
+	}
 	if f.Functions != nil {
 		p.Functions = f.Functions.functions()
 	}

@@ -32,6 +32,7 @@ type bundleFile struct {
 	NeedBase    bool            `yaml:"groups_need_base" doc:"true: every regular group must be based on another one."`
 	Functions   *functionsEntry `yaml:"functions" doc:"What an application that uses Casbin would register in code, for a model.conf of your own."`
 	SignIn      *signInEntry    `yaml:"sign_in" doc:"Rules of signing in; what is left out has its default."`
+	Accounts    *accountsEntry  `yaml:"accounts" doc:"What is demanded of accounts that are made or changed."`
 	Licences    []licenceEntry  `yaml:"licences" doc:"Features that the tenant holds."`
 	Scopes      []scopeEntry    `yaml:"scopes" doc:"Entities that rights can be limited to."`
 }
@@ -59,6 +60,12 @@ type guardedEntry struct {
 	place
 	Section string `yaml:"section" jsonschema:"required" doc:"Section of the catalogue."`
 	Rights  rights `yaml:"rights" jsonschema:"required" doc:"Names of actions, or a sum of rights."`
+}
+
+type accountsEntry struct {
+	place
+	EmailPattern string   `yaml:"email_pattern" doc:"Regular expression (RE2) that the whole e-mail must match."`
+	Required     []string `yaml:"required" doc:"Fields that must not be empty: external_id, or attributes.NAME."`
 }
 
 type signInEntry struct {

@@ -547,3 +547,28 @@ func TestUser_purge(t *testing.T) {
 		}
 	})
 }
+
+// Req 108: what the tenant demands of accounts holds by hand and by tables.
+func TestUser_demanded(t *testing.T) {
+	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
+		s.load("strict", files(map[string]string{"bundle.yaml": `apiVersion: bailiwick/v1
+kind: Bundle
+tenant: strict
+accounts: {email_pattern: '[^@]+@example\.com', required: [external_id]}
+`}))
+		const path = "/v1/tenants/strict/users"
+		p := s.wantProblem(s.send(http.MethodPost, path, s.root, `{"email":"a@example.org","name":"A","external_id":"1"}`), 400, "invalid")
+		if p.Details[0].Field != "email" {
+			t.Errorf("%+v", p.Details)
+		}
+		s.wantProblem(s.send(http.MethodPost, path, s.root, `{"email":"a@example.com","name":"A"}`), 400, "invalid")
+		p = s.wantProblem(s.send(http.MethodPost, path+":import", s.root, "email,name,external_id\na@example.com,A,\nb@example.org,B,2\n", "Content-Type", "text/csv"), 422, "import_invalid")
+		if len(p.Details) != 2 || p.Details[0].Field != "external_id" || p.Details[1].Field != "email" {
+			t.Errorf("%+v", p.Details)
+		}
+		if w := s.send(http.MethodPost, path, s.root, `{"email":"a@example.com","name":"A","external_id":"1"}`); w.Code != 201 {
+			t.Error(w.Body)
+		}
+	})
+}

@@ -182,7 +182,23 @@ func validByItself(t access.Draft, u *access.User) error {
 	if err := validWords(u); err != nil {
 		return err
 	}
+	if err := admitted(t, u); err != nil {
+		return err
+	}
 	return free(t, u)
+}
+
+// admitted looks at what the tenant demands of accounts.
+func admitted(t access.Draft, u *access.User) error {
+	rules := t.Policy().Accounts
+	if rules.EmailPattern == "" && len(rules.Required) == 0 {
+		return nil
+	}
+	was, err := t.User(u.ID)
+	if err != nil && !errors.Is(err, access.ErrNotFound) {
+		return err
+	}
+	return rules.Admits(&was, u)
 }
 
 func validWords(u *access.User) error {

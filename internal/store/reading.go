@@ -61,7 +61,7 @@ func (r *reading) decode() (*access.Policy, error) {
 	}
 	p := &access.Policy{
 		Tenant: r.tenant.Code, Description: d.Description, Combining: access.Combining(d.Combining), Root: access.Section(d.Root),
-		Model: d.Model, Functions: d.Functions.functions(), SignIn: d.SignIn.rules(), Anonymous: d.Anonymous, NeedBase: d.NeedBase,
+		Model: d.Model, Functions: d.Functions.functions(), SignIn: d.SignIn.rules(), Accounts: d.Accounts.rules(), Anonymous: d.Anonymous, NeedBase: d.NeedBase,
 		Licences:   convert(d.Licences, licenceDocument.licence),
 		Guarantees: convert(d.Guarantees, guaranteeDocument.guarantee), Origin: access.Origin(d.Origin),
 		Rules: append([]access.Rule(nil), r.plain...),

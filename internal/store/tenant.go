@@ -51,11 +51,32 @@ type settingsDocument struct {
 	Model       string              `json:"model,omitempty"`
 	Functions   *functionsDocument  `json:"functions,omitempty"`
 	SignIn      *signInDocument     `json:"sign_in,omitempty"`
+	Accounts    *accountsDocument   `json:"accounts,omitempty"`
 	Anonymous   string              `json:"anonymous,omitempty"`
 	NeedBase    bool                `json:"groups_need_base,omitempty"`
 	Licences    []licenceDocument   `json:"licences,omitempty"`
 	Guarantees  []guaranteeDocument `json:"guarantees,omitempty"`
 	Origin      place               `json:"origin,omitzero"`
+}
+
+// accountsDocument is access.AccountRules among a tenant's settings.
+type accountsDocument struct {
+	EmailPattern string   `json:"email_pattern,omitempty"`
+	Required     []string `json:"required,omitempty"`
+}
+
+func accountsOf(r access.AccountRules) *accountsDocument {
+	if r.EmailPattern == "" && len(r.Required) == 0 {
+		return nil
+	}
+	return &accountsDocument{r.EmailPattern, r.Required}
+}
+
+func (d *accountsDocument) rules() access.AccountRules {
+	if d == nil {
+		return access.AccountRules{}
+	}
+	return access.AccountRules{EmailPattern: d.EmailPattern, Required: d.Required}
 }
 
 func scopeOf(s access.ScopeNode) scopeDocument {
@@ -79,7 +100,7 @@ func (d licenceDocument) licence() access.Licence {
 func settingsOf(p *access.Policy, f *access.Facts) settingsDocument {
 	return settingsDocument{
 		Description: p.Description, Combining: string(f.Combining), Root: string(f.Root), Model: p.Model, Functions: functionsOf(p.Functions),
-		SignIn: signInOf(p.SignIn), Anonymous: p.Anonymous, NeedBase: p.NeedBase, Licences: convert(p.Licences, licenceOf),
+		SignIn: signInOf(p.SignIn), Accounts: accountsOf(p.Accounts), Anonymous: p.Anonymous, NeedBase: p.NeedBase, Licences: convert(p.Licences, licenceOf),
 		Guarantees: convert(p.Guarantees, guaranteeOf), Origin: place(p.Origin),
 	}
 }
