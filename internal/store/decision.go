@@ -74,7 +74,7 @@ func (s *Store) KeepDecisions(ctx context.Context, batch []access.Recorded) erro
 		for len(rows) > 0 {
 			n := fitting(rows, s.chunk)
 			chunk := rows[:n]
-			if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Omit("seq").Create(&chunk).Error; err != nil {
+			if err := tx.Clauses(s.leaveThere()).Omit("seq").Create(&chunk).Error; err != nil {
 				return err
 			}
 			rows = rows[n:]
@@ -84,7 +84,17 @@ func (s *Store) KeepDecisions(ctx context.Context, batch []access.Recorded) erro
 	return fault("keep decisions", err)
 }
 
-// forgotten at once, so that no transaction takes long.
+// leaveThere keeps a row that is there already as it is. On MySQL anything but
+// IGNORE would need the right to update logs; what it would also let pass, texts
+// that are too long, fits has cut.
+func (s *Store) leaveThere() clause.Expression {
+	if s.driver == SQLite {
+		return clause.OnConflict{DoNothing: true}
+	}
+	return clause.Insert{Modifier: "IGNORE"}
+}
+
+// forgetRows are removed at once, so that no transaction takes long.
 const forgetRows = 1000
 
 // ForgetDecisions removes answers that were given before a moment, unless that

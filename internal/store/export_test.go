@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
@@ -219,4 +220,15 @@ func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (p
 		return each(ctx, v.tx, explain+query, args, note)
 	})
 	return plan, err
+}
+
+// LimitPages lets an SQLite file grow by so many pages and no more, as a disk
+// that is nearly full does.
+func (s *Store) LimitPages(more int) error {
+	var pages int
+	if err := s.db.Raw("PRAGMA page_count").Scan(&pages).Error; err != nil {
+		return err
+	}
+	var limit int
+	return s.db.Raw("PRAGMA max_page_count = " + strconv.Itoa(pages+more)).Scan(&limit).Error
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"gorm.io/gorm/clause"
-
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
@@ -40,7 +38,7 @@ func (s *Store) KeepRefusals(ctx context.Context, all []access.RefusedAttempt) e
 			Need: fits(r.Need, 255), Door: fits(r.Door, 255), Why: fits(r.Why, maxWhy), Times: r.Times,
 		}
 	})
-	return fault("keep refusals", s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Omit("seq").Create(&rows).Error)
+	return fault("keep refusals", s.db.WithContext(ctx).Clauses(s.leaveThere()).Omit("seq").Create(&rows).Error)
 }
 
 // ForgetRefusals removes what is old, like ForgetDecisions.
