@@ -196,6 +196,8 @@ type Policy struct {
 	Reason string `json:"reason,omitempty"`
 	// The revision that is to be replaced; 409 when the tenant has moved on. Any when left out.
 	BaseRevision uint64 `json:"base_revision,omitzero"`
+	// The plan of these files that is to be applied, made for base_revision.
+	Plan string `json:"plan,omitempty"`
 	// Check, test and compile, but change nothing.
 	DryRun bool `json:"dry_run,omitzero"`
 	// Make the tenant if it does not exist.

@@ -19,6 +19,7 @@ type administration interface {
 	Tenants(ctx context.Context) ([]api.Tenant, error)
 	CreateTenant(ctx context.Context, t api.Tenant) (api.Tenant, error)
 	LoadPolicy(ctx context.Context, tenant string, p api.Policy) (api.PolicyLoaded, error)
+	PlanPolicy(ctx context.Context, tenant string, p api.PolicyPlanAsked, told func(api.Progress)) (api.PolicyPlan, error)
 	Keys(ctx context.Context, tenant string) ([]api.Key, error)
 	CreateKey(ctx context.Context, tenant string, k api.NewKey) (api.CreatedKey, error)
 	RevokeKey(ctx context.Context, tenant, id, reason string) error
@@ -81,7 +82,7 @@ func (l *local) LoadPolicy(ctx context.Context, tenant string, p api.Policy) (ap
 	}
 	r, err := l.policies.Load(ctx, operator(), tenant, files, service.LoadOptions{
 		Base: access.Revision(p.BaseRevision), Reason: p.Reason, Source: sourceCLI,
-		DryRun: p.DryRun, CreateTenant: p.CreateTenant,
+		DryRun: p.DryRun, CreateTenant: p.CreateTenant, Plan: p.Plan,
 	})
 	return api.PolicyLoaded{
 		Tenant: r.Tenant, Revision: uint64(r.Revision), Changed: r.Changed, DryRun: p.DryRun,

@@ -27,6 +27,8 @@ func (c *cli) policyCommand() *cobra.Command {
 		c.policyFmtCommand(),
 		c.policyTestCommand(),
 		c.policyLoadCommand(),
+		c.policyPlansCommand(),
+		c.policyApplyCommand(),
 		c.policyPlanCommand(),
 		c.policyLogCommand(),
 		c.policyShowCommand(),

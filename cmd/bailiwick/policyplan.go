@@ -31,7 +31,7 @@ type setAnswer struct {
 	Uses  []string `json:"uses,omitempty"`
 }
 
-func (c *cli) policyPlanCommand() *cobra.Command {
+func (c *cli) policyPlanCommand() *cobra.Command { // of evaluation, not of changes
 	return &cobra.Command{
 		Use:   "explain-plan DIR",
 		Short: "Say how questions about a policy will be evaluated",

@@ -39,7 +39,7 @@ func (r *reader) edit(name string, to *api.Edit) error {
 }
 
 func (c *call) changeOf(e api.Edit) access.Change {
-	return access.Change{Base: access.Revision(e.BaseRevision), Reason: e.Reason, Source: source, Match: c.match, Once: c.atMostOnce()}
+	return access.Change{Base: access.Revision(e.BaseRevision), Reason: e.Reason, Source: source, Match: c.match, Once: c.atMostOnce(), Rehearse: c.rehearsing()}
 }
 
 // changeAsked is the change that the query of a DELETE describes.

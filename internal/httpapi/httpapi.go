@@ -195,7 +195,7 @@ func (a *door) serve(r *route) gin.HandlerFunc {
 				panic(http.ErrAbortHandler) // net/http breaks the connection off
 			}
 		}()
-		if err := c.handle(); err != nil {
+		if err := c.handle(); err != nil && !c.rehearsal(err) {
 			c.refuse(err)
 		}
 	}

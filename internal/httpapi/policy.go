@@ -10,7 +10,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/service"
 )
 
-var policyNames = names{known: []string{"files", "reason", "base_revision", "dry_run", "create_tenant"}, closed: true}
+var policyNames = names{known: []string{"files", "reason", "base_revision", "dry_run", "create_tenant", "plan"}, closed: true}
 
 func (c *call) loadPolicy() error {
 	var w api.Policy
@@ -23,7 +23,7 @@ func (c *call) loadPolicy() error {
 	}
 	result, err := c.api.o.Policies.Load(c.ctx(), c.caller, c.tenant, files, service.LoadOptions{
 		Base: access.Revision(w.BaseRevision), Reason: w.Reason, Source: source,
-		DryRun: w.DryRun, CreateTenant: w.CreateTenant,
+		DryRun: w.DryRun, CreateTenant: w.CreateTenant, Plan: w.Plan,
 	})
 	if err != nil {
 		return err
@@ -42,6 +42,8 @@ func (r *reader) policy(to *api.Policy) error {
 			return r.files(name, to)
 		case "reason":
 			return r.textUpTo(name, maxDescription, &to.Reason)
+		case "plan":
+			return r.text(name, &to.Plan)
 		case "dry_run":
 			return r.flag(name, &to.DryRun)
 		case "create_tenant":

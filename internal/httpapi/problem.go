@@ -23,6 +23,7 @@ var (
 	errMethod      = errors.New("no such method")
 	errPolicy      = errors.New("policy invalid")
 	errTests       = errors.New("tests failed")
+	errGuarantee   = errors.New("guarantee broken")
 	errImport      = errors.New("import invalid")
 )
 
@@ -57,6 +58,7 @@ var kinds = []kind{
 	{access.ErrNotFound, http.StatusNotFound, "not_found", "What was named does not exist"},
 	{errRoute, http.StatusNotFound, "path_unknown", "There is nothing at this path"},
 	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "This path does not know the method"},
+	{errGuarantee, http.StatusConflict, "guarantee_broken", "The change would break a guarantee"},
 	{service.ErrConflict, http.StatusConflict, "conflict", "What is there forbids the change"},
 	{errMade, http.StatusConflict, "made_before", "The change was made before"},
 	{errPrecondition, http.StatusPreconditionFailed, "precondition_failed", "What the change is about is not what was seen of it"},
@@ -89,6 +91,8 @@ func kindOf(err error) kind {
 func problemOf(err error) api.Problem {
 	var mistakes access.Problems
 	var tests *service.TestsFailed
+	var broken *service.GuaranteeBroken
+	var moved *service.PolicyMoved
 	var table service.ImportMistakes
 	switch {
 	case errors.As(err, &table):
@@ -99,6 +103,19 @@ func problemOf(err error) api.Problem {
 		return p
 	case errors.As(err, &tests):
 		return testsProblem(tests)
+	case errors.As(err, &broken):
+		p := newProblem(kindOf(errGuarantee), broken.Error())
+		for i := range broken.Breaches {
+			p.Details = append(p.Details, api.Detail{Field: broken.Breaches[i].Guarantee, Reason: service.BreachText(&broken.Breaches[i])})
+		}
+		return p
+	case errors.As(err, &moved):
+		p := newProblem(kindOf(access.ErrStale), moved.Error())
+		p.Details = append(p.Details, api.Detail{Field: "base_revision", Reason: moved.Error()})
+		for _, o := range moved.Operations[:min(len(moved.Operations), maxTurned)] {
+			p.Details = append(p.Details, api.Detail{Field: "since", Reason: o.String()})
+		}
+		return p
 	case errors.As(err, &mistakes):
 		p := newProblem(kindOf(errPolicy), "")
 		p.Details = DetailsOf(mistakes)

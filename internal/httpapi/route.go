@@ -25,6 +25,7 @@ type route struct {
 	authzen      bool           // 400 for a wrong content type
 	change       bool           // changes something
 	keyless      bool           // takes no Idempotency-Key: its answer shows a secret, or twice is no more than once
+	rehearsed    bool           // can be asked what it would do
 	inMemory     bool           // waits for nothing, so it needs no time limit
 	apart        bool           // takes no place among the work of others: it has bounds of its own
 	unfinished   bool           // can be used before sign-in is finished

@@ -53,6 +53,9 @@ type PolicyStore interface {
 	Replace(ctx context.Context, p *access.Policy, c access.Change, judge func(access.Reading, access.Delta) error) (access.Delta, error)
 	CreateTenant(ctx context.Context, t access.Tenant, c access.Change) (access.Revision, error)
 	Heads(ctx context.Context) (map[string]access.Head, error)
+	// View and ViewAt hand a reading of now or of an earlier revision to a function.
+	View(ctx context.Context, tenant string, read func(access.Reading) error) error
+	ViewAt(ctx context.Context, tenant string, at access.Revision, read func(access.Reading) error) error
 }
 
 // Policies puts policies into force.
@@ -75,6 +78,7 @@ type LoadOptions struct {
 	Base         access.Revision // the revision that is to be replaced; any when 0
 	Reason       string          // in the author's words, for the history
 	Source       string          // the door: "http", "cli", "start"
+	Plan         string          // hash of the plan that is to be applied, made for Base; none when empty
 	DryRun       bool            // check, test and compile, but write nothing
 	CreateTenant bool            // make the tenant if it does not exist; only for callers of all tenants
 }
@@ -103,16 +107,38 @@ func (p *Policies) Load(ctx context.Context, caller access.Caller, tenant string
 	if err := access.ValidCode("tenant", tenant); err != nil {
 		return result, err
 	}
+	if err := planned(tenant, files, o); err != nil {
+		return result, err
+	}
 	head, err := p.head(ctx, caller, tenant, o)
-	if err != nil {
+	stale := errors.Is(err, access.ErrStale)
+	if err != nil && !stale {
 		return result, err
 	}
 	result.Revision = head
 	bundle, err := p.check(ctx, tenant, files, &result)
+	if err == nil && stale {
+		err = p.moved(ctx, tenant, o.Base, head, &bundle.Policy)
+	}
 	if err != nil || o.DryRun {
 		return result, err
 	}
 	return result, p.write(ctx, caller, &bundle.Policy, o, &result)
+}
+
+// planned refuses files that are not those of the plan that is to be applied.
+func planned(tenant string, files fs.FS, o LoadOptions) error {
+	if o.Plan == "" {
+		return nil
+	}
+	if o.Base == 0 {
+		return access.Invalid("base_revision", "is required where a plan is applied")
+	}
+	hash, err := PlanHash(tenant, o.Base, files)
+	if err == nil && hash != o.Plan {
+		err = access.Invalid("plan", "is not the plan of these files for revision %d: plan again", o.Base)
+	}
+	return err
 }
 
 // headTime bounds the first question to the store. A policy may take minutes;
@@ -178,6 +204,9 @@ func (p *Policies) write(ctx context.Context, caller access.Caller, policy *acce
 	}
 	before := result.Revision
 	_, d, err := p.replace(ctx, caller, policy, change)
+	if errors.Is(err, access.ErrStale) && o.Base != 0 { // somebody was quicker just now
+		return p.moved(ctx, policy.Tenant, o.Base, d.From, policy)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing/fstest"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/httpapi"
+	"github.com/bailiwick/bailiwick/internal/service"
+)
+
+// exitChanges says that a plan has something to do.
+const exitChanges = 5
+
+func (c *cli) policyPlansCommand() *cobra.Command {
+	var asked api.PolicyPlanAsked
+	var out string
+	cmd := &cobra.Command{
+		Use:   "plan DIR",
+		Short: "Tell what putting policy files into force would do",
+		Long: `Tell what putting policy files into force would do, and write nothing: the
+operations, who gains and loses which right where, which guarantees would break,
+and which of the last recorded decisions would turn.
+
+The exit code is 0 when there is nothing to do and 5 when there is; 3 when the
+policy is invalid and 4 when one of its decision tests fails.`,
+		Example: `  bailiwick policy plan policies/call-center --tenant call-center --server http://127.0.0.1:8080
+  bailiwick policy plan policies/call-center --tenant call-center --out plan.json --last 1000`,
+		Args: exactly(1),
+	}
+	at := adminFlags(cmd)
+	at.tenantFlag(cmd, "tenant to plan for")
+	f := cmd.Flags()
+	f.StringVar(&out, "out", "", "file to keep the plan in, for policy apply")
+	f.IntVar(&asked.Last, "last", 1000, "how many of the last recorded decisions to ask again")
+	f.IntVar(&asked.Names, "names", 100, "how many users and groups each consequence names")
+	cmd.RunE = func(cmd *cobra.Command, dirs []string) error {
+		var err error
+		if asked.Files, err = texts(dirs[0]); err != nil {
+			return err
+		}
+		return c.administer(cmd.Context(), at, func(a administration) error {
+			plan, err := a.PlanPolicy(cmd.Context(), at.tenant, asked, c.progress())
+			if err != nil {
+				return placed(dirs[0], err)
+			}
+			if err := keepPlan(out, plan, asked.Files); err != nil {
+				return err
+			}
+			return c.showPlan(dirs[0], plan)
+		})
+	}
+	return cmd
+}
+
+// keepPlan writes a plan with its files, so that exactly it can be applied.
+func keepPlan(out string, plan api.PolicyPlan, files map[string]string) error {
+	if out == "" {
+		return nil
+	}
+	plan.Files = files
+	text, err := json.MarshalIndent(plan, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, append(text, '\n'), 0o600)
+}
+
+func (c *cli) showPlan(dir string, plan api.PolicyPlan) error {
+	var text bytes.Buffer
+	if c.format == "json" {
+		if err := writeJSON(&text, plan); err != nil {
+			return err
+		}
+	} else {
+		writePlan(&text, dir, plan, c.colours())
+	}
+	if err := c.page(text.Bytes()); err != nil {
+		return err
+	}
+	if plan.Changes {
+		return reported(exitChanges)
+	}
+	return nil
+}
+
+// terminal tells whether a stream is one that a person looks at.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// progress tells how far the work has come, where somebody looks.
+func (c *cli) progress() func(api.Progress) {
+	if !terminal(c.err) {
+		return nil
+	}
+	return func(p api.Progress) { fmt.Fprintf(c.err, "\r%s: %d of %d\033[K", p.Stage, p.Done, p.Total) }
+}
+
+// colours gives what turns are written in; nothing unless to a terminal.
+func (c *cli) colours() map[string]string {
+	if !terminal(c.out) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return map[string]string{"lost": "\033[31m", "removed": "\033[31m", "gained": "\033[32m", "added": "\033[32m", "changed": "\033[33m", "": "\033[0m"}
+}
+
+// maxScreen is how many lines are shown without a pager.
+const maxScreen = 40
+
+// page writes a text, to a terminal through the person's pager where it is long.
+func (c *cli) page(text []byte) error {
+	if !terminal(c.out) || bytes.Count(text, []byte("\n")) <= maxScreen {
+		_, err := c.out.Write(text)
+		return err
+	}
+	pager := cmp.Or(os.Getenv("PAGER"), "less -R")
+	less := exec.Command("sh", "-c", pager) //nolint:gosec,noctx // the person's own choice, and he ends it
+	less.Stdin, less.Stdout, less.Stderr = bytes.NewReader(text), c.out, c.err
+	if less.Run() == nil {
+		return nil
+	}
+	_, err := c.out.Write(text)
+	return err
+}
+
+func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]string) {
+	tint := func(word string) string { return colour[word] + word + colour[""] }
+	if !p.Changes {
+		fmt.Fprintf(w, "nothing to do: tenant %s is at revision %d with this policy already\n", p.Tenant, p.BaseRevision)
+	} else {
+		fmt.Fprintf(w, "tenant %s at revision %d: %s\n", p.Tenant, p.BaseRevision, plural(len(p.Operations), "operation", "operations"))
+	}
+	x := &p.Consequences
+	switch {
+	case x.Foreign:
+		fmt.Fprintln(w, "consequences cannot be told: the tenant has, or would have, a Casbin model of its own")
+	case p.Changes:
+		fmt.Fprintf(w, "%s would lose rights, %d would gain, %d would hold some otherwise; %s and %s are concerned\n",
+			plural(x.UsersLosing, "user", "users"), x.UsersGaining, x.UsersChanging,
+			plural(x.Groups, "group", "groups"), plural(x.Applications, "application", "applications"))
+	}
+	names := map[string]bool{}
+	for _, b := range p.Broken {
+		names[b.Guarantee] = true
+	}
+	fmt.Fprintf(w, "%s would be broken\n", plural(len(names), "guarantee", "guarantees"))
+	fmt.Fprintf(w, "%d of %s would turn\n", p.Decisions.Turned, plural(p.Decisions.Asked, "recorded decision", "recorded decisions"))
+	for _, b := range p.Broken {
+		fmt.Fprintf(w, "broken: %s\n", b.Text)
+	}
+	for _, warning := range p.Warnings {
+		warning.Origin = cmp.Or(joinPath(dir, warning.Origin), dir)
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
+	section(w, "operations", len(p.Operations))
+	for _, o := range p.Operations {
+		fmt.Fprintf(w, "  %s %s\n", tint(o.Verb), o.Text)
+	}
+	section(w, "consequences", x.Total)
+	for _, who := range x.SuperusersMade {
+		fmt.Fprintf(w, "  %s user %s becomes a superuser\n", tint("gained"), who)
+	}
+	for _, who := range x.SuperusersLost {
+		fmt.Fprintf(w, "  %s user %s is a superuser no longer\n", tint("lost"), who)
+	}
+	for i := range x.All {
+		fmt.Fprintf(w, "  %s %s\n", tint(x.All[i].Turn), consequence(&x.All[i]))
+	}
+	if more := x.Total - len(x.All); more > 0 {
+		fmt.Fprintf(w, "  and %d more\n", more)
+	}
+	section(w, "decisions that would turn", p.Decisions.Turned)
+	for _, d := range p.Decisions.All {
+		fmt.Fprintf(w, "  %s %s %s on %s at %s: %s -> %s (%s)\n", d.ID, d.Subject, strings.Join(d.Actions, "+"), d.Section,
+			cmp.Or(d.Scope, "*"), yesNo(d.Before), yesNo(d.After), d.Reason)
+	}
+	if more := p.Decisions.Turned - len(p.Decisions.All); more > 0 {
+		fmt.Fprintf(w, "  and %d more\n", more)
+	}
+}
+
+func yesNo(allowed bool) string {
+	if allowed {
+		return "allow"
+	}
+	return "deny"
+}
+
+func section(w io.Writer, title string, n int) {
+	if n > 0 {
+		fmt.Fprintf(w, "\n%s (%d)\n", title, n)
+	}
+}
+
+// consequence tells one on a line.
+func consequence(x *api.Consequence) string {
+	text := fmt.Sprintf("%s on %s at %s", strings.Join(x.Actions, ", "), x.Section, x.Scope)
+	if len(x.Except) > 0 {
+		text += " except " + strings.Join(x.Except, ", ")
+	}
+	if before, after := hold(&x.Before), hold(&x.After); before+after != "" {
+		text += fmt.Sprintf(" (%s -> %s)", cmp.Or(before, always(x.Before.May)), cmp.Or(after, always(x.After.May)))
+	}
+	if x.From != nil {
+		text += " from " + x.From.Format("2006-01-02T15:04:05Z07:00")
+	}
+	if x.Until != nil {
+		text += " until " + x.Until.Format("2006-01-02T15:04:05Z07:00")
+	}
+	var whom []string
+	if x.Users > 0 {
+		whom = append(whom, plural(x.Users, "user", "users")+someOf(x.UserIDs, x.Users))
+	}
+	if x.Groups > 0 {
+		whom = append(whom, plural(x.Groups, "group", "groups")+someOf(x.GroupCodes, x.Groups))
+	}
+	for _, code := range x.Applications {
+		whom = append(whom, "application "+code)
+	}
+	if x.Anonymous {
+		whom = append(whom, "anonymous")
+	}
+	return text + ": " + strings.Join(whom, ", ")
+}
+
+func always(may bool) string {
+	if may {
+		return "always"
+	}
+	return "never"
+}
+
+// hold tells upon which conditions a right hangs.
+func hold(h *api.Hold) string {
+	var parts []string
+	for _, list := range h.When {
+		parts = append(parts, "if "+strings.Join(list, " or "))
+	}
+	if len(h.Unless) > 0 {
+		parts = append(parts, "unless "+strings.Join(h.Unless, " or "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// maxListed is how many names stand on a line.
+const maxListed = 5
+
+func someOf(names []string, n int) string {
+	shown := names[:min(len(names), maxListed)]
+	text := " (" + strings.Join(shown, ", ")
+	if n > len(shown) {
+		text += fmt.Sprintf(" and %d more", n-len(shown))
+	}
+	return text + ")"
+}
+
+func (c *cli) policyApplyCommand() *cobra.Command {
+	var p api.Policy
+	cmd := &cobra.Command{
+		Use:   "apply DIR|PLAN",
+		Short: "Put policy files or a plan into force",
+		Long: `Put a folder of policy files into force, or exactly the plan that policy plan
+--out has written. A plan is refused when the tenant is no longer at the revision
+that it was made for; the answer tells what was changed since. Everything is
+checked and tested again before anything is written, and written as one revision.`,
+		Example: `  bailiwick policy apply plan.json --server http://127.0.0.1:8080 --reason 'new export rule'
+  bailiwick policy apply policies/call-center --tenant call-center`,
+		Args: exactly(1),
+	}
+	at := adminFlags(cmd)
+	at.tenantFlag(cmd, "tenant to change; that of the plan where one is applied")
+	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for the history")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		tenant, err := c.applied(args[0], at.tenant, cmd.Flags().Changed("tenant"), &p)
+		if err != nil {
+			return err
+		}
+		return c.administer(cmd.Context(), at, func(a administration) error {
+			loaded, err := a.LoadPolicy(cmd.Context(), tenant, p)
+			if err != nil {
+				return placed(args[0], err)
+			}
+			return c.answer(loaded, func(w io.Writer) { writeLoaded(w, args[0], loaded) })
+		})
+	}
+	return cmd
+}
+
+// applied reads what is to be applied, and tells to which tenant.
+func (c *cli) applied(path, tenant string, named bool, p *api.Policy) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", usage("%s does not exist; name a folder of policy files, or a plan", path)
+	}
+	if info.IsDir() {
+		p.Files, err = texts(path)
+		return tenant, err
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the caller names the file on purpose
+	if err != nil {
+		return "", err
+	}
+	var plan api.PolicyPlan
+	if err := json.Unmarshal(text, &plan); err != nil || plan.Plan == "" || len(plan.Files) == 0 {
+		return "", usage("%s is no plan that policy plan --out has written", path)
+	}
+	if named && tenant != plan.Tenant {
+		return "", usage("the plan was made for tenant %s, not %s", plan.Tenant, tenant)
+	}
+	p.Files, p.BaseRevision, p.Plan = plan.Files, plan.BaseRevision, plan.Plan
+	return plan.Tenant, nil
+}
+
+// PlanPolicy tells what files would do in the database.
+func (l *local) PlanPolicy(ctx context.Context, tenant string, p api.PolicyPlanAsked, told func(api.Progress)) (api.PolicyPlan, error) {
+	files := fstest.MapFS{}
+	for name, text := range p.Files {
+		files[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o444}
+	}
+	plan, err := l.policies.Plan(ctx, operator(), tenant, files, service.PlanOptions{
+		Base: access.Revision(p.BaseRevision), Last: p.Last, Names: p.Names, Recents: l.records,
+		Progress: func(stage string, done, total int) error {
+			if told != nil {
+				told(api.Progress{Stage: stage, Done: done, Total: total})
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return api.PolicyPlan{}, err
+	}
+	return httpapi.PlanOf(plan), nil
+}
