@@ -294,10 +294,6 @@ func (p *paper) CreateTenant(context.Context, access.Tenant, access.Change) (acc
 
 func (p *paper) View(context.Context, string, func(access.Reading) error) error { return errPaper }
 
-func (p *paper) ViewAt(context.Context, string, access.Revision, func(access.Reading) error) error {
-	return errPaper
-}
-
 func (p *paper) Account(context.Context, string, string) (access.User, error) {
 	return access.User{}, errPaper
 }
