@@ -54,6 +54,7 @@ func (s *site) state(id string) api.UserSignIn {
 // administrators all. Req 29, 102.
 func TestSignIn_refused(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		all := map[string]access.Refusal{
 			"sales-1": access.RefusedPassword, "operator-1": access.RefusedDisabled, "pattern-1": access.RefusedTemplate, "boss-1": access.RefusedNone,
 		}
@@ -100,6 +101,7 @@ func withoutID(body []byte) []byte {
 // an account that does not exist behaves alike. Req 110.
 func TestSignIn_lockout(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		s.give("sales-1", firstPassword)
 		s.rules(`{"failures":4,"lock_for_good":true}`)
 		b := s.browser(t)
@@ -157,6 +159,7 @@ func TestSignIn_delay(t *testing.T) {
 // after the other.
 func TestSignIn_race(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		s.give("sales-1", firstPassword)
 		s.rules(`{"failures":3}`)
 		var all sync.WaitGroup
@@ -272,6 +275,7 @@ func TestPassword_current(t *testing.T) {
 // does not come back.
 func TestSession_ends(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		const users = "/users/sales-1"
 		for name, c := range map[string]struct{ end, undo func() }{
 			"deactivated": {func() { decode[api.User](t, s.admin("POST", users+":deactivate", "")) }, func() { decode[api.User](t, s.admin("POST", users+":activate", "")) }},
@@ -354,6 +358,7 @@ func TestPassword_ceiling(t *testing.T) {
 // that is refused does not use it up.
 func TestLinks(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		accounts := s.options.Accounts
 		wants := func() bool {
 			yes, err := accounts.WantsSuperuser(t.Context(), rootCaller, "people")
@@ -413,6 +418,7 @@ func TestLinks(t *testing.T) {
 // TestLinks_invitation: who was invited chooses a password and is active. Req 29.
 func TestLinks_invitation(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		_, link, _, err := s.options.Directory.CreateInvited(t.Context(), rootCaller, "people",
 			service.NewUser{ID: "new-1", Email: "new-1@example.com", Name: "New"}, access.Change{Source: "test"})
 		s.must(err)
@@ -445,7 +451,7 @@ func TestSignIn_canary(t *testing.T) {
 	s.give("sales-1", canary)
 	b := s.browser(t)
 	var answers []string
-	note := func(a *answer) *answer { answers = append(answers, string(a.body)); return a }
+	note := func(a *answer) { answers = append(answers, string(a.body)) }
 	by := b.signIn("sales-1@example.com", canary)
 	secrets := []string{canary, second, b.cookie()}
 	csrf := []string{by.CSRFToken}

@@ -16,7 +16,7 @@ var ErrTooMany = errors.New("too many tries")
 
 // TooMany says that something was tried too often, and when it can be tried
 // again. It is the same for accounts that exist and those that do not.
-type TooMany struct {
+type TooMany struct { //nolint:errname // it reads as what has happened
 	After time.Duration
 	Why   string
 }

@@ -67,7 +67,7 @@ func (s *Store) notOlder(ctx context.Context) error {
 
 // tables are all tables with the columns that this program needs. A database
 // that is shared with another application may have its own tables of that name.
-var tables = map[string]string{
+var tables = map[string]string{ //nolint:gosec // names of columns
 	"tenant":          "id, code, description, epoch, revision, rules, next_at, settings",
 	"subject_stripe":  "tenant_id, stripe, revision",
 	"casbin_rule":     "tenant_id, id, ptype, v0, v1, v2, v3, v4, v5, valid_from, valid_until, pending, origin",
