@@ -60,6 +60,7 @@ type storage interface {
 	Purge(ctx context.Context, tenant string, before time.Time) (access.Delta, error)
 	service.PastStore
 	service.HistoryStore
+	service.DirectoryPast
 	Then(at access.Revision) *store.Then
 	service.AccountStore
 }
@@ -98,6 +99,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, has asid
 	h.directory = service.NewDirectory(s, h.kept, h.authority, h.follower, service.DirectoryOptions{
 		RestoreWindow: cfg.Directory.RestoreWindow, Mails: has.mails,
 	})
+	h.directory.Recall(h.past, s)
 	h.accounts = service.NewAccounts(s, h.directory, service.AccountsOptions{Sealer: has.seals, Clock: now, Log: log})
 	return h
 }
@@ -256,6 +258,10 @@ func (p *paper) UsersSince(context.Context, string, access.Revision) ([]string, 
 
 func (p *paper) ViewAt(context.Context, string, access.Revision, func(access.Reading) error) error {
 	return errNoHistory
+}
+
+func (p *paper) FindUsersAt(context.Context, string, access.Revision, access.UserSearch) (access.FoundUsers, error) {
+	return access.FoundUsers{}, errNoHistory
 }
 
 func (p *paper) Then(access.Revision) *store.Then { return nil } // there are no facts to ask with

@@ -1,13 +1,17 @@
 package httpapi
 
 import (
+	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/service"
 )
 
-// An earlier state is named by the member as_of of a question, by the query
-// parameter of that name of what is read, or everywhere by this header.
+// An earlier state is named by the member as_of of a question or by this header,
+// and where the directory is read by the query parameter of that name.
 const (
 	headerAsOf = "Bailiwick-As-Of"
 	queryAsOf  = "as_of"
@@ -57,6 +61,45 @@ func (c *call) wantedPast(body string, want *access.Consistency) error {
 		return access.Invalid(queryAsOf, "an earlier state cannot be the newest: leave out at_least and fully_consistent")
 	}
 	return nil
+}
+
+// directory is that of now, or as it was where the query says so.
+func (c *call) directory() *service.Directory {
+	of, _ := access.ParseAsOf(queryAsOf, c.word(queryAsOf)) // checked by readQuery
+	return c.api.o.Directory.AsOf(of)
+}
+
+// pastRoute tells whether a route can be asked as of an earlier state: all that
+// read the directory.
+func (r *route) pastRoute() bool {
+	return r.method == http.MethodGet && r.tenant && r.tag == "Directory" && r.media == "" && len(r.makes) == 0 && !strings.HasSuffix(r.path, "/history")
+}
+
+// recalling declares the parameter for all of them.
+func recalling(all []route) []route {
+	for i := range all {
+		if all[i].pastRoute() {
+			all[i].query = append(slices.Clone(all[i].query), asOfParam)
+		}
+	}
+	return all
+}
+
+// lookBack makes sure that whoever asks for an earlier state may, and has the
+// time that it takes.
+func (c *call) lookBack() error {
+	if c.word(queryAsOf) == "" || !c.caller.IsKey() {
+		return nil
+	}
+	return c.caller.Require(access.KeyRead, c.tenant)
+}
+
+// timeLimit is how long this request may take.
+func (c *call) timeLimit() time.Duration {
+	if c.word(queryAsOf) != "" {
+		return max(pastTime, c.route.timeLimit())
+	}
+	return c.route.timeLimit()
 }
 
 // rebuilding tells what kind of work something is that needs an earlier state:

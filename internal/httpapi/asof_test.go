@@ -251,3 +251,49 @@ func TestAsOf_refused(t *testing.T) {
 	h.t = t
 	h.wantProblem(h.send(http.MethodPost, "/v1/enforce", h.key[access.KeyDecide], `{`+ask+`, "as_of": 1}`), 403, "forbidden")
 }
+
+// TestAsOf_directory: whatever is read of the directory can be read as it was, and
+// is what it was: lists, single records, permissions, navigation.
+func TestAsOf_directory(t *testing.T) {
+	onDatabases(t, func(t *testing.T, o store.Options) {
+		t.Helper()
+		v := newVersioned(t, o)
+		v.do(http.MethodPost, "/roles", `{"code":"clerk","name":"Clerk","grants":[{"section":"System.Stores","rights":["show"]}]}`)
+		v.do(http.MethodPut, "/licences/chats", `{"seats":3}`)
+		at := v.do(http.MethodPost, "/scopes", `{"scope":"store:1","name":"One"}`)
+		paths := []string{
+			"/groups", "/groups/sales", "/groups/sales/permissions", "/groups/sales/members", "/roles", "/roles/clerk", "/roles/clerk/permissions",
+			"/users", "/users?q=sales-7", "/users?group=sales&sort=-email", "/users/7", "/users/7/permissions", "/users/7/navigation", "/users/7/capabilities",
+			"/licences", "/scopes", "/scopes/store:1", "/applications", "/applications/shop",
+		}
+		then := map[string]string{}
+		for _, path := range paths {
+			w := v.send(http.MethodGet, versionedPath+path, v.root, "")
+			if then[path] = w.Body.String(); w.Code != 200 {
+				t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+			}
+		}
+		v.do(http.MethodPatch, "/groups/sales", `{"name":"Sellers","grants":[]}`)
+		v.do(http.MethodPost, "/groups/sales/members", `{"members":[{"user":"8"}]}`)
+		v.do(http.MethodPatch, "/users/7", `{"name":"Seventh"}`)
+		v.do(http.MethodPatch, "/roles/clerk", `{"name":"Clerks","grants":[]}`)
+		v.do(http.MethodPut, "/licences/chats", `{"seats":4}`)
+		v.do(http.MethodPatch, "/scopes/store:1", `{"name":"First"}`)
+		v.do(http.MethodPost, "/users", `{"id":"9","email":"sales-9@example.com","name":"Nine","groups":[{"group":"sales"}]}`)
+		for _, path := range paths {
+			join := "?"
+			if strings.Contains(path, "?") {
+				join = "&"
+			}
+			w := v.send(http.MethodGet, fmt.Sprintf("%s%s%sas_of=%d", versionedPath, path, join, at), v.root, "")
+			if got := w.Body.String(); w.Code != 200 || got != then[path] {
+				t.Errorf("%s is read as\n%s\nit was\n%s", path, got, then[path])
+			}
+		}
+		v.wantProblem(v.send(http.MethodGet, versionedPath+"/users/9?as_of="+fmt.Sprint(at), v.root, ""), 404, "not_found")
+		v.wantProblem(v.send(http.MethodGet, versionedPath+"/groups?as_of=someday", v.root, ""), 400, "invalid")
+		v.wantProblem(v.send(http.MethodGet, versionedPath+"/groups?as_of=999", v.root, ""), 404, "not_found")
+		decide := v.newKey("versioned", access.KeyDecide)
+		v.wantProblem(v.send(http.MethodGet, fmt.Sprintf("%s/users/7/navigation?as_of=%d", versionedPath, at), decide, ""), 403, "forbidden")
+	})
+}

@@ -78,7 +78,7 @@ const (
 )
 
 func (c *call) listApplications() error {
-	all, revision, err := c.api.o.Directory.Applications(c.ctx(), c.caller, c.tenant)
+	all, revision, err := c.directory().Applications(c.ctx(), c.caller, c.tenant)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (c *call) listApplications() error {
 }
 
 func (c *call) showApplication() error {
-	a, revision, err := c.api.o.Directory.Application(c.ctx(), c.caller, c.tenant, c.g.Param("application"))
+	a, revision, err := c.directory().Application(c.ctx(), c.caller, c.tenant, c.g.Param("application"))
 	if err != nil {
 		return err
 	}
@@ -153,13 +153,13 @@ func (c *call) putCatalogue() error {
 	if err != nil {
 		return err
 	}
-	plan, revision, err := c.api.o.Directory.PutCatalogue(c.ctx(), c.caller, c.tenant, app, o, c.changeOf(edit))
+	plan, revision, err := c.directory().PutCatalogue(c.ctx(), c.caller, c.tenant, app, o, c.changeOf(edit))
 	return c.planned(&plan, o, revision, err)
 }
 
 func (c *call) deleteApplication() error {
 	o := c.catalogueOptions()
-	plan, revision, err := c.api.o.Directory.DeleteApplication(c.ctx(), c.caller, c.tenant, c.g.Param("application"), o, c.changeAsked())
+	plan, revision, err := c.directory().DeleteApplication(c.ctx(), c.caller, c.tenant, c.g.Param("application"), o, c.changeAsked())
 	return c.planned(&plan, o, revision, err)
 }
 
@@ -360,7 +360,7 @@ func (c *call) putApplicationRights() error {
 	if err != nil {
 		return err
 	}
-	revision, err := c.api.o.Directory.ApplicationRights(c.ctx(), c.caller, c.tenant, c.g.Param("application"), roles, grants, c.changeOf(edit))
+	revision, err := c.directory().ApplicationRights(c.ctx(), c.caller, c.tenant, c.g.Param("application"), roles, grants, c.changeOf(edit))
 	return c.changed(revision, err)
 }
 
@@ -379,7 +379,7 @@ func (c *call) rightsCatalogue() error {
 	if err != nil {
 		return err
 	}
-	all, revision, err := c.api.o.Directory.RightsCatalogue(c.ctx(), c.caller, c.tenant)
+	all, revision, err := c.directory().RightsCatalogue(c.ctx(), c.caller, c.tenant)
 	if err != nil {
 		return err
 	}

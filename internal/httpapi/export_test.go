@@ -44,7 +44,7 @@ func paramsOf(r *route) []Param {
 			w.Type = "boolean"
 		case momentParam:
 			w.Format = "date-time"
-		case wordParam:
+		case wordParam, stateParam:
 			if w.Max == 0 {
 				w.Max = maxIDBytes
 			}

@@ -254,7 +254,7 @@ func (c *call) createGroup() error {
 	g := access.Group{Code: b.code}
 	b.patch.Apply(&g)
 	return made(c, http.StatusCreated, c.changeOf(b.edit), func(change access.Change) (service.GroupEntry, access.Revision, error) {
-		return c.api.o.Directory.CreateGroup(c.ctx(), c.caller, c.tenant, g, change)
+		return c.directory().CreateGroup(c.ctx(), c.caller, c.tenant, g, change)
 	}, groupOf)
 }
 
@@ -263,7 +263,7 @@ func (c *call) patchGroup() error {
 	if err != nil {
 		return err
 	}
-	g, revision, err := c.api.o.Directory.PatchGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), b.patch, c.changeOf(b.edit))
+	g, revision, err := c.directory().PatchGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), b.patch, c.changeOf(b.edit))
 	if err != nil {
 		return err
 	}
@@ -271,7 +271,7 @@ func (c *call) patchGroup() error {
 }
 
 func (c *call) showGroup() error {
-	g, revision, err := c.api.o.Directory.Group(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	g, revision, err := c.directory().Group(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
 	if err != nil {
 		return err
 	}
@@ -309,7 +309,7 @@ func (c *call) putRights() error {
 	if err != nil {
 		return err
 	}
-	g, revision, err := c.api.o.Directory.GroupRights(c.ctx(), c.caller, c.tenant, c.g.Param("code"), *b.patch.Grants, c.changeOf(b.edit))
+	g, revision, err := c.directory().GroupRights(c.ctx(), c.caller, c.tenant, c.g.Param("code"), *b.patch.Grants, c.changeOf(b.edit))
 	if err != nil {
 		return err
 	}
@@ -317,7 +317,7 @@ func (c *call) putRights() error {
 }
 
 func (c *call) deleteGroup() error {
-	moved, revision, err := c.api.o.Directory.DeleteGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.word("move_to"), c.changeAsked())
+	moved, revision, err := c.directory().DeleteGroup(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.word("move_to"), c.changeAsked())
 	if err != nil {
 		return err
 	}
@@ -328,7 +328,7 @@ func (c *call) listGroups() error {
 	if c.word("view") == "tree" {
 		return c.groupTree()
 	}
-	page, err := c.api.o.Directory.Groups(c.ctx(), c.caller, c.tenant, service.GroupQuery{
+	page, err := c.directory().Groups(c.ctx(), c.caller, c.tenant, service.GroupQuery{
 		Q: c.word("q"), Kind: access.GroupKind(c.word("kind")), Base: c.word("base"),
 		Sort: c.word("sort"), Page: c.page(),
 	})
@@ -343,7 +343,7 @@ func (c *call) listGroups() error {
 }
 
 func (c *call) groupTree() error {
-	tree, revision, err := c.api.o.Directory.GroupTree(c.ctx(), c.caller, c.tenant, c.word("node"), c.number("depth"))
+	tree, revision, err := c.directory().GroupTree(c.ctx(), c.caller, c.tenant, c.word("node"), c.number("depth"))
 	if err != nil {
 		return err
 	}
@@ -366,7 +366,7 @@ func nodesOf(nodes []service.GroupNode) []api.GroupNode {
 }
 
 func (c *call) groupPermissions() error {
-	p, err := c.api.o.Directory.GroupPermissions(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	p, err := c.directory().GroupPermissions(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
 	if err != nil {
 		return err
 	}
@@ -374,7 +374,7 @@ func (c *call) groupPermissions() error {
 }
 
 func (c *call) userPermissions() error {
-	p, err := c.api.o.Directory.UserPermissions(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
+	p, err := c.directory().UserPermissions(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
 	if err != nil {
 		return err
 	}
@@ -382,7 +382,7 @@ func (c *call) userPermissions() error {
 }
 
 func (c *call) groupSummary() error {
-	sum, err := c.api.o.Directory.GroupSummary(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	sum, err := c.directory().GroupSummary(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
 	if err != nil {
 		return err
 	}
@@ -441,7 +441,7 @@ func holderOf(name string) string {
 }
 
 func (c *call) listMembers() error {
-	page, err := c.api.o.Directory.Members(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.page())
+	page, err := c.directory().Members(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.page())
 	if err != nil {
 		return err
 	}
@@ -475,7 +475,7 @@ func (c *call) addMembers() error {
 		return err
 	}
 	return c.alone(c.changeOf(edit), func(change access.Change) (access.Revision, error) {
-		return c.api.o.Directory.AddMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), members, change)
+		return c.directory().AddMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), members, change)
 	})
 }
 
@@ -536,11 +536,11 @@ func (c *call) moveMembers() error {
 		return err
 	}
 	return c.alone(c.changeOf(w.Edit), func(change access.Change) (access.Revision, error) {
-		return c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), w.Users, w.MoveTo, change)
+		return c.directory().RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), w.Users, w.MoveTo, change)
 	})
 }
 
 func (c *call) removeMember() error {
-	revision, err := c.api.o.Directory.RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), []string{c.g.Param("user")}, c.word("move_to"), c.changeAsked())
+	revision, err := c.directory().RemoveMembers(c.ctx(), c.caller, c.tenant, c.g.Param("code"), []string{c.g.Param("user")}, c.word("move_to"), c.changeAsked())
 	return c.changed(revision, err)
 }

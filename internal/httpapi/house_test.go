@@ -136,6 +136,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{Authority: h.authority}),
 	}
 	h.options.Decisions.Recall(h.past)
+	h.options.Directory.Recall(h.past, h.store)
 	sealer, err := service.NewSealer(strings.Repeat("s", 32), "second factor")
 	h.must(err)
 	h.options.Accounts = service.NewAccounts(h.store, h.options.Directory, service.AccountsOptions{Sealer: sealer, Clock: clock, Log: log})

@@ -210,10 +210,10 @@ func (c *call) handle() error {
 	if c.route.tenant {
 		c.tenant = c.g.Param("tenant")
 	}
-	if err := cmp.Or(c.readQuery(), c.matched(), c.onlyOnce()); err != nil {
+	if err := cmp.Or(c.readQuery(), c.lookBack(), c.matched(), c.onlyOnce()); err != nil {
 		return err
 	}
-	if limit := c.route.timeLimit(); limit > 0 {
+	if limit := c.timeLimit(); limit > 0 {
 		defer c.limitTime(limit)()
 		c.extend(limit)
 	}

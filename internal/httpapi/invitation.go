@@ -52,7 +52,7 @@ func (c *call) invited(status int, u *access.User, link string, revision access.
 
 // tellInvitations adds to accounts that are invited how far that has come.
 func (c *call) tellInvitations(w []api.User, users []access.User) error {
-	mails, err := c.api.o.Directory.Invitations(c.ctx(), c.tenant, users)
+	mails, err := c.directory().Invitations(c.ctx(), c.tenant, users)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ var licenceRoutes = []route{
 var newLicenceNames = names{known: slices.Concat([]string{"seats"}, editMembers), closed: true}
 
 func (c *call) listLicences() error {
-	all, revision, err := c.api.o.Directory.Licences(c.ctx(), c.caller, c.tenant)
+	all, revision, err := c.directory().Licences(c.ctx(), c.caller, c.tenant)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *call) listLicences() error {
 }
 
 func (c *call) showLicence() error {
-	l, revision, err := c.api.o.Directory.Licence(c.ctx(), c.caller, c.tenant, c.g.Param("feature"))
+	l, revision, err := c.directory().Licence(c.ctx(), c.caller, c.tenant, c.g.Param("feature"))
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (c *call) putLicence() error {
 		return err
 	}
 	l := access.Licence{Feature: c.g.Param("feature"), Seats: int(seats)}
-	entry, revision, err := c.api.o.Directory.PutLicence(c.ctx(), c.caller, c.tenant, l, c.changeOf(edit))
+	entry, revision, err := c.directory().PutLicence(c.ctx(), c.caller, c.tenant, l, c.changeOf(edit))
 	if err != nil {
 		return err
 	}
@@ -94,6 +94,6 @@ func (c *call) putLicence() error {
 }
 
 func (c *call) deleteLicence() error {
-	revision, err := c.api.o.Directory.DeleteLicence(c.ctx(), c.caller, c.tenant, c.g.Param("feature"), c.changeAsked())
+	revision, err := c.directory().DeleteLicence(c.ctx(), c.caller, c.tenant, c.g.Param("feature"), c.changeAsked())
 	return c.changed(revision, err)
 }

@@ -58,7 +58,7 @@ func (c *call) navigation() error {
 	if err != nil {
 		return err
 	}
-	entries, seen, err := c.api.o.Directory.Navigation(c.ctx(), c.caller, c.tenant, q)
+	entries, seen, err := c.directory().Navigation(c.ctx(), c.caller, c.tenant, q)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (c *call) capabilities() error {
 	if err != nil {
 		return err
 	}
-	found, seen, err := c.api.o.Directory.Capabilities(c.ctx(), c.caller, c.tenant, q)
+	found, seen, err := c.directory().Capabilities(c.ctx(), c.caller, c.tenant, q)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c *call) renderSignature() error {
 	if err != nil {
 		return err
 	}
-	s, err := c.api.o.Directory.Signature(c.ctx(), c.caller, c.tenant, c.g.Param("id"), access.SignatureContext(w.Context))
+	s, err := c.directory().Signature(c.ctx(), c.caller, c.tenant, c.g.Param("id"), access.SignatureContext(w.Context))
 	if err != nil {
 		return err
 	}

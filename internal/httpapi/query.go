@@ -31,6 +31,7 @@ const (
 	numberParam                  // a whole number
 	flagParam                    // true or false
 	momentParam                  // a moment by RFC 3339
+	stateParam                   // the number of a revision, or a moment
 )
 
 // What is the same wherever it is.
@@ -120,6 +121,9 @@ func (p *param) check(value string) error {
 		if _, err := time.Parse(time.RFC3339, value); err != nil {
 			return access.Invalid(p.name, "%q is not a moment like 2027-01-31T12:00:00Z", value)
 		}
+	case stateParam:
+		_, err := access.ParseAsOf(p.name, value)
+		return err
 	default:
 		return p.checkWord(value)
 	}

@@ -24,7 +24,7 @@ var (
 		{name: "name", text: "Only what has changed the thing of that kind with this code or id."},
 		{name: "operations", kind: flagParam, text: "Tell what was changed, too; of kind and name alone where they are given."},
 	})
-	asOfParam   = param{name: queryAsOf, text: "The state that is asked about: the number of a revision, or a time in the form of RFC 3339. What is in force when left out."}
+	asOfParam   = param{name: queryAsOf, kind: stateParam, text: "The state that is asked about: the number of a revision, or a time in the form of RFC 3339. What is in force when left out."}
 	blameParams = []param{
 		{name: "subject", text: "Who is asked about: user:<id>, app:<code> or anonymous."},
 		{name: "section"},

@@ -68,7 +68,7 @@ func (c *call) createRole() error {
 	role := access.Role{Code: code}
 	patch.Apply(&role)
 	return made(c, http.StatusCreated, c.changeOf(edit), func(change access.Change) (service.RoleEntry, access.Revision, error) {
-		return c.api.o.Directory.CreateRole(c.ctx(), c.caller, c.tenant, role, change)
+		return c.directory().CreateRole(c.ctx(), c.caller, c.tenant, role, change)
 	}, roleOf)
 }
 
@@ -77,7 +77,7 @@ func (c *call) patchRole() error {
 	if err != nil {
 		return err
 	}
-	r, revision, err := c.api.o.Directory.PatchRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), patch, c.changeOf(edit))
+	r, revision, err := c.directory().PatchRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), patch, c.changeOf(edit))
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *call) patchRole() error {
 }
 
 func (c *call) showRole() error {
-	r, revision, err := c.api.o.Directory.Role(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	r, revision, err := c.directory().Role(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,12 @@ func roleOf(r *service.RoleEntry, revision access.Revision) api.Role {
 }
 
 func (c *call) deleteRole() error {
-	revision, err := c.api.o.Directory.DeleteRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.changeAsked())
+	revision, err := c.directory().DeleteRole(c.ctx(), c.caller, c.tenant, c.g.Param("code"), c.changeAsked())
 	return c.changed(revision, err)
 }
 
 func (c *call) listRoles() error {
-	page, err := c.api.o.Directory.Roles(c.ctx(), c.caller, c.tenant, service.RoleQuery{
+	page, err := c.directory().Roles(c.ctx(), c.caller, c.tenant, service.RoleQuery{
 		Q: c.word("q"), Sort: c.word("sort"), Page: c.page(),
 	})
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *call) listRoles() error {
 }
 
 func (c *call) rolePermissions() error {
-	p, err := c.api.o.Directory.RolePermissions(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
+	p, err := c.directory().RolePermissions(c.ctx(), c.caller, c.tenant, c.g.Param("code"))
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ var (
 )
 
 func (c *call) listScopes() error {
-	tree, revision, err := c.api.o.Directory.Scopes(c.ctx(), c.caller, c.tenant)
+	tree, revision, err := c.directory().Scopes(c.ctx(), c.caller, c.tenant)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (c *call) createScope() error {
 		return err
 	}
 	return made(c, http.StatusCreated, c.changeOf(edit), func(change access.Change) ([]string, access.Revision, error) {
-		return c.api.o.Directory.CreateScope(c.ctx(), c.caller, c.tenant, n, change)
+		return c.directory().CreateScope(c.ctx(), c.caller, c.tenant, n, change)
 	}, func(groups *[]string, revision access.Revision) api.CreatedScope {
 		s := access.ScopeNode{Scope: n.Scope, Parent: n.Parent, Name: n.Name}
 		return api.CreatedScope{ScopeNode: nodeOf(s, revision), Groups: *groups}
@@ -108,7 +108,7 @@ func (c *call) createScope() error {
 }
 
 func (c *call) showScope() error {
-	s, revision, err := c.api.o.Directory.Scope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")))
+	s, revision, err := c.directory().Scope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")))
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (c *call) patchScope() error {
 	if err != nil {
 		return err
 	}
-	s, revision, err := c.api.o.Directory.PatchScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), patch, c.changeOf(edit))
+	s, revision, err := c.directory().PatchScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), patch, c.changeOf(edit))
 	if err != nil {
 		return err
 	}
@@ -141,6 +141,6 @@ func (c *call) patchScope() error {
 }
 
 func (c *call) deleteScope() error {
-	revision, err := c.api.o.Directory.DeleteScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), c.changeAsked())
+	revision, err := c.directory().DeleteScope(c.ctx(), c.caller, c.tenant, access.Scope(c.g.Param("scope")), c.changeAsked())
 	return c.changed(revision, err)
 }

@@ -51,7 +51,7 @@ var (
 )
 
 func (c *call) showSettings() error {
-	rules, revision, err := c.api.o.Directory.SignInRules(c.ctx(), c.caller, c.tenant)
+	rules, revision, err := c.directory().SignInRules(c.ctx(), c.caller, c.tenant)
 	return c.settings(rules, revision, err)
 }
 
@@ -85,7 +85,7 @@ func (c *call) patchSettings() error {
 	if err != nil {
 		return err
 	}
-	rules, revision, err := c.api.o.Directory.SetSignInRules(c.ctx(), c.caller, c.tenant, func(to *access.SignInRules) {
+	rules, revision, err := c.directory().SetSignInRules(c.ctx(), c.caller, c.tenant, func(to *access.SignInRules) {
 		for _, change := range changes {
 			change(to)
 		}

@@ -241,7 +241,7 @@ func (c *call) patchProfile() error {
 		return err
 	}
 	c.tenant = c.caller.Tenant
-	u, revision, err := c.api.o.Directory.PatchProfile(c.ctx(), c.caller, service.Profile{Name: b.patch.Name, Menu: b.patch.Menu}, c.changeOf(b.edit))
+	u, revision, err := c.directory().PatchProfile(c.ctx(), c.caller, service.Profile{Name: b.patch.Name, Menu: b.patch.Menu}, c.changeOf(b.edit))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 

@@ -171,7 +171,7 @@ func (c *call) exportUsers() error {
 		return err
 	}
 	t := c.table("users", userColumnNames(false)...)
-	return t.close(c.api.o.Directory.EachUser(c.ctx(), c.caller, c.tenant, q, t.users))
+	return t.close(c.directory().EachUser(c.ctx(), c.caller, c.tenant, q, t.users))
 }
 
 func (c *call) exportMembers() error {
@@ -181,7 +181,7 @@ func (c *call) exportMembers() error {
 	}
 	t := c.table("members", userColumnNames(false)...)
 	t.what += "-" + c.g.Param("code")
-	return t.close(c.api.o.Directory.EachMember(c.ctx(), c.caller, c.tenant, c.g.Param("code"), q, t.users))
+	return t.close(c.directory().EachMember(c.ctx(), c.caller, c.tenant, c.g.Param("code"), q, t.users))
 }
 
 func (t *table) users(users []access.User) error {
@@ -197,7 +197,7 @@ func (t *table) users(users []access.User) error {
 
 func (c *call) importTemplate() error {
 	t := c.table("users-template", userColumnNames(true)...)
-	err := c.api.o.Directory.MayListUsers(c.ctx(), c.caller, c.tenant)
+	err := c.directory().MayListUsers(c.ctx(), c.caller, c.tenant)
 	if err == nil {
 		err = t.page(0, nil)
 	}
@@ -210,7 +210,7 @@ func (c *call) importTemplate() error {
 func (c *call) exportGroups() error {
 	t := c.table("groups", "code", "name", "description", "kind", "base", "roles", "grants", "signature", "reach", "scopes", "attributes", "members", "children")
 	q := service.GroupQuery{Q: c.word("q"), Kind: access.GroupKind(c.word("kind")), Base: c.word("base"), Sort: c.word("sort")}
-	return t.close(c.api.o.Directory.EachGroup(c.ctx(), c.caller, c.tenant, q, func(groups []service.GroupEntry) error {
+	return t.close(c.directory().EachGroup(c.ctx(), c.caller, c.tenant, q, func(groups []service.GroupEntry) error {
 		return t.page(len(groups), func(i int) []string {
 			g := groupOf(&groups[i], 0)
 			return []string{
@@ -233,7 +233,7 @@ func lines(text string) string {
 
 func (c *call) exportGrants() error {
 	t := c.table("grants", "kind", "holder", "section", "rights", "crud", "scope", "effect", "condition", "from", "until")
-	return t.close(c.api.o.Directory.EachGrant(c.ctx(), c.caller, c.tenant, func(held []service.HeldGrant) error {
+	return t.close(c.directory().EachGrant(c.ctx(), c.caller, c.tenant, func(held []service.HeldGrant) error {
 		return t.page(len(held), func(i int) []string {
 			h := &held[i]
 			g := wireRight(&h.Grant)
@@ -274,7 +274,7 @@ func (c *call) importInto(group string) error {
 	change := c.changeAsked()
 	change.DryRun = c.word("dry_run") == "true"
 	return made(c, http.StatusOK, change, func(change access.Change) (service.Imported, access.Revision, error) {
-		return c.api.o.Directory.ImportUsers(c.ctx(), c.caller, c.tenant, table, change)
+		return c.directory().ImportUsers(c.ctx(), c.caller, c.tenant, table, change)
 	}, func(done *service.Imported, revision access.Revision) api.Imported {
 		return importedOf(done, revision, change.DryRun)
 	})

@@ -68,16 +68,16 @@ var userRoutes = []route{
 	actRoute(":restore", "Restore a deleted account",
 		"It comes back disabled, with what it had as far as that still exists. 409 where somebody else has its e-mail by now, 410 when the time for it is over.",
 		func(c *call, id string, change access.Change) (access.User, access.Revision, error) {
-			return c.api.o.Directory.RestoreUser(c.ctx(), c.caller, c.tenant, id, change)
+			return c.directory().RestoreUser(c.ctx(), c.caller, c.tenant, id, change)
 		}),
 	actRoute(":activate", "Let a disabled account act again", "",
 		func(c *call, id string, change access.Change) (access.User, access.Revision, error) {
-			return c.api.o.Directory.ActivateUser(c.ctx(), c.caller, c.tenant, id, change)
+			return c.directory().ActivateUser(c.ctx(), c.caller, c.tenant, id, change)
 		}),
 	actRoute(":deactivate", "Deny an account everything",
 		"It keeps all that it has. 409 for the own account, and for the last superuser.",
 		func(c *call, id string, change access.Change) (access.User, access.Revision, error) {
-			return c.api.o.Directory.DeactivateUser(c.ctx(), c.caller, c.tenant, id, change)
+			return c.directory().DeactivateUser(c.ctx(), c.caller, c.tenant, id, change)
 		}),
 	inviteRoute(":invite", "Invite an account that is disabled, or once more one that is invited", (*service.Directory).InviteUser),
 	inviteRoute(":resend", "Send an invitation again", (*service.Directory).ResendInvitation),
@@ -151,7 +151,7 @@ func fieldRoute(method, below, field string, body any, summary string, act func(
 				return err
 			}
 			return made(c, http.StatusOK, c.changeOf(b.edit), func(change access.Change) (access.User, access.Revision, error) {
-				return c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act(b), change)
+				return c.directory().EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act(b), change)
 			}, c.userOf)
 		},
 		tag: "Directory", summary: summary, text: strings.TrimSpace(changeText), body: body, answer: api.User{},
@@ -326,11 +326,11 @@ func (c *call) createUser() error {
 		return err
 	}
 	if b.invite {
-		u, link, revision, err := c.api.o.Directory.CreateInvited(c.ctx(), c.caller, c.tenant, b.newUser(), c.changeOf(b.edit))
+		u, link, revision, err := c.directory().CreateInvited(c.ctx(), c.caller, c.tenant, b.newUser(), c.changeOf(b.edit))
 		return c.invited(http.StatusCreated, &u, link, revision, err)
 	}
 	return made(c, http.StatusCreated, c.changeOf(b.edit), func(change access.Change) (access.User, access.Revision, error) {
-		return c.api.o.Directory.CreateUser(c.ctx(), c.caller, c.tenant, b.newUser(), change)
+		return c.directory().CreateUser(c.ctx(), c.caller, c.tenant, b.newUser(), change)
 	}, c.userOf)
 }
 
@@ -339,12 +339,12 @@ func (c *call) patchUser() error {
 	if err != nil {
 		return err
 	}
-	u, revision, err := c.api.o.Directory.PatchUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), b.patch, c.changeOf(b.edit))
+	u, revision, err := c.directory().PatchUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), b.patch, c.changeOf(b.edit))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
 func (c *call) deleteUser() error {
-	u, revision, err := c.api.o.Directory.DeleteUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.word("hand_over_to"), c.changeAsked())
+	u, revision, err := c.directory().DeleteUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.word("hand_over_to"), c.changeAsked())
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
@@ -364,17 +364,17 @@ func (c *call) handOver() error {
 		return err
 	}
 	return made(c, http.StatusOK, c.changeOf(w.Edit), func(change access.Change) (access.User, access.Revision, error) {
-		return c.api.o.Directory.HandOver(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.To, change)
+		return c.directory().HandOver(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.To, change)
 	}, c.userOf)
 }
 
 func (c *call) showUser() error {
-	u, revision, err := c.api.o.Directory.User(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
+	u, revision, err := c.directory().User(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
 func (c *call) showMember() error {
-	u, revision, err := c.api.o.Directory.User(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
+	u, revision, err := c.directory().User(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
 	if code := c.g.Param("code"); err == nil && !slices.Contains(codesOf(u.Groups), code) {
 		err = access.NotFound("group", code)
 	}
@@ -419,7 +419,7 @@ func (c *call) wireUser(u *access.User) api.User {
 	}
 	if u.Status == access.UserDeleted {
 		w.Successor, w.PurgedAt = u.Successor, utc(u.PurgedAt)
-		w.RestorableUntil = utc(c.api.o.Directory.RestorableUntil(*u))
+		w.RestorableUntil = utc(c.directory().RestorableUntil(*u))
 	}
 	for _, l := range u.Groups {
 		w.Groups = append(w.Groups, api.Membership{Group: l.To, Scope: narrow(l.Scope), Term: termOf(l.Validity)})
@@ -452,7 +452,7 @@ func (c *call) switchApplication() error {
 		return err
 	}
 	act := service.SwitchApplication(c.g.Param("application"), w.Enabled)
-	u, revision, err := c.api.o.Directory.EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act, c.changeOf(w.Edit))
+	u, revision, err := c.directory().EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act, c.changeOf(w.Edit))
 	return c.user(http.StatusOK, &u, revision, err)
 }
 
@@ -480,7 +480,7 @@ func (c *call) bulkUsers() error {
 		return err
 	}
 	return made(c, http.StatusOK, c.changeOf(edit), func(change access.Change) ([]access.User, access.Revision, error) {
-		return c.api.o.Directory.ChangeUsers(c.ctx(), c.caller, c.tenant, ops, change)
+		return c.directory().ChangeUsers(c.ctx(), c.caller, c.tenant, ops, change)
 	}, func(users *[]access.User, revision access.Revision) api.UsersChanged {
 		w := api.UsersChanged{Users: make([]api.User, len(*users)), Revision: uint64(revision)}
 		for i := range *users {
@@ -529,7 +529,7 @@ func (c *call) listUsers() error {
 	if err != nil {
 		return err
 	}
-	page, err := c.api.o.Directory.Users(c.ctx(), c.caller, c.tenant, q, c.word("page_token"))
+	page, err := c.directory().Users(c.ctx(), c.caller, c.tenant, q, c.word("page_token"))
 	if err != nil {
 		return err
 	}

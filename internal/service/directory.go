@@ -19,6 +19,10 @@ type Directory struct {
 	authority *Authority
 	state     *Follower
 	opts      DirectoryOptions
+
+	past *Past // nil where nothing is known of it
+	then DirectoryPast
+	of   access.AsOf // the state that is read
 }
 
 // DirectoryStore is where the directory is kept.

@@ -37,7 +37,7 @@ func (d *Directory) GroupSummary(ctx context.Context, caller access.Caller, tena
 		}
 		sum.Revision = r.Revision()
 		return d.authority.upToDate(ctx, tenant, 0, func() error {
-			s, err := d.authority.sights.Sight(tenant)
+			s, err := d.sight(ctx, tenant)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,7 @@ type NewMember struct {
 func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, code string, p Page) (MemberPage, error) {
 	var page MemberPage
 	var after string
-	list, err := d.state.list(tenant, "members", code)
+	list, err := d.state.list(tenant, "members", []any{code, d.of})
 	if err == nil {
 		err = d.state.pages.open(ctx, list, p.Token, &after)
 	}

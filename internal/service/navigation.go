@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,6 +93,9 @@ func (d *Directory) Capabilities(ctx context.Context, caller access.Caller, tena
 // outlook lets the caller in and builds an answer, unless he has it already.
 func (d *Directory) outlook(ctx context.Context, caller access.Caller, tenant, kind string, q Outlook, build func(access.Sight, *access.Request) (access.Menu, error)) (Seen, error) {
 	q.Scope = cmp.Or(q.Scope, access.Everywhere)
+	if !d.of.Now() { // a tag of another state, or another moment, is none of this answer
+		kind += fmt.Sprint(" as of ", d.of)
+	}
 	if err := q.check(); err != nil {
 		return Seen{}, err
 	}
@@ -101,7 +105,7 @@ func (d *Directory) outlook(ctx context.Context, caller access.Caller, tenant, k
 	var seen Seen
 	who := access.Subject{Kind: access.KindUser, ID: q.User}
 	err := d.authority.upToDate(ctx, tenant, 0, func() error {
-		s, err := d.authority.sights.Sight(tenant)
+		s, err := d.sight(ctx, tenant)
 		if err != nil {
 			return err
 		}

@@ -319,7 +319,7 @@ func (d *Directory) permissions(ctx context.Context, tenant, holder string, revi
 		return all, err
 	}
 	err := d.authority.upToDate(ctx, tenant, 0, func() error {
-		s, err := d.authority.sights.Sight(tenant)
+		s, err := d.sight(ctx, tenant)
 		if err != nil {
 			return err
 		}

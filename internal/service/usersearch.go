@@ -55,7 +55,7 @@ func (d *Directory) Users(ctx context.Context, caller access.Caller, tenant stri
 	}
 	asked := q
 	asked.Most = 0
-	list, err := d.state.list(tenant, "users", asked)
+	list, err := d.state.list(tenant, "users", []any{asked, d.of})
 	if err == nil {
 		err = d.state.pages.open(ctx, list, token, &q.After)
 	}
