@@ -1,6 +1,17 @@
 package api
 
-import "time"
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Report gives one of the reports access, who, changes and book. The query has the
+// parameters that the API has.
+func (c *Client) Report(ctx context.Context, tenant, name string, query url.Values) (Report, error) {
+	return answer[Report](ctx, c, http.MethodGet, queried(tenantPath(tenant, "reports/"+name), query), nil)
+}
 
 // Report is a table for people who look into who may do what.
 type Report struct {

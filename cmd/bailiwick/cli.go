@@ -41,6 +41,7 @@ func (c *cli) root() *cobra.Command {
 		c.superuserCommand(),
 		c.apikeyCommand(),
 		c.decisionsCommand(),
+		c.reportCommand(),
 		c.userCommand(),
 		c.groupCommand(),
 		c.roleCommand(),

@@ -159,7 +159,7 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 		Series: func() []httpapi.Series {
 			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails), kept.series(), house.replaySeries(), house.auditSeries())
 		},
-		Records: house.records, Recording: house.auditTrouble(kept), Refusals: house.refusals, Trails: service.NewTrails(db, house.authority),
+		Records: house.records, Reports: service.NewReports(house.history, house.records), Recording: house.auditTrouble(kept), Refusals: house.refusals, Trails: service.NewTrails(db, house.authority),
 		Shadow: house.warnings(), Tracing: traces.spans(),
 		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
 		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),

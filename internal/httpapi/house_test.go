@@ -142,6 +142,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	h.options.Accounts = service.NewAccounts(h.store, h.options.Directory, service.AccountsOptions{Sealer: sealer, Clock: clock, Log: log})
 	h.options.Refusals, h.options.Trails = h.refusals, service.NewTrails(h.store, h.authority)
 	h.options.Records = service.NewRecords(h.store, h.past, h.follower, h.authority, service.RecordsOptions{})
+	h.options.Reports = service.NewReports(h.options.History, h.options.Records)
 	for _, c := range change {
 		c(&h.options)
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	Records   *service.Records  // nil: there is no log of decisions to look into
 	Refusals  *service.Refusals // nil: refused attempts are not recorded
 	Trails    *service.Trails   // nil: histories cannot be written down
+	Reports   *service.Reports
 
 	// PublicURL is what clients write before the paths, for instance
 	// https://access.example.com. It stands in the AuthZEN configuration, which

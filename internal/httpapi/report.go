@@ -145,4 +145,3 @@ func (c *call) reportPage(r *service.Report) error {
 	c.write(http.StatusOK, []byte(page.String()))
 	return nil
 }
-
