@@ -147,6 +147,8 @@ type SignInRules struct {
 	IdleMinutes int `json:"idle_minutes"`
 	// Minutes after which a session ends; 720 by default.
 	TotalMinutes int `json:"total_minutes"`
+	// Whether people show a second factor: off (nobody is asked), optional (whoever has one; the default) or required (whoever has none sets one up when he next signs in).
+	SecondFactor string `json:"second_factor"`
 }
 
 // AskReset asks for a link to choose a new password.

@@ -46,7 +46,7 @@ func (e *signInEntry) rules() access.SignInRules {
 	return access.SignInRules{
 		MinLength: e.MinLength, Lower: e.Lower, Upper: e.Upper, Digits: e.Digits, Symbols: e.Symbols, NoReuse: e.NoReuse, ExpireDays: e.ExpireDays,
 		Failures: e.Failures, FailureWindow: minutes(e.FailureMinutes), LockFor: minutes(e.LockMinutes), LockForGood: e.LockForGood,
-		IdleTime: minutes(e.IdleMinutes), TotalTime: minutes(e.TotalMinutes),
+		IdleTime: minutes(e.IdleMinutes), TotalTime: minutes(e.TotalMinutes), SecondFactor: access.SecondFactorMode(e.SecondFactor),
 	}
 }
 

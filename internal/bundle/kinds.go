@@ -83,6 +83,8 @@ type signInEntry struct {
 	LockForGood    bool `yaml:"lock_for_good" doc:"true: an account is locked until an administrator unlocks it."`
 	IdleMinutes    int  `yaml:"idle_minutes" doc:"Minutes that a session may go unused; 30 when left out."`
 	TotalMinutes   int  `yaml:"total_minutes" doc:"Minutes after which a session ends; 720 when left out."`
+
+	SecondFactor string `yaml:"second_factor" doc:"off: nobody is asked for a second factor; optional, as when left out: whoever has one; required: whoever has none sets one up when he next signs in."`
 }
 
 type functionsEntry struct {

@@ -104,6 +104,10 @@ var whoMay = map[string]expectation{
 
 	"GET /v1/tenants/{tenant}/settings":     {want: "?-++----+"},
 	"PATCH /v1/tenants/{tenant}/settings":   {want: "?--+----+", body: `{"sign_in":{"min_length":13}}`},
+	"GET /v1/tenants/{tenant}/policy":       {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/refusals":     {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/trail":        {want: "?-++----+"},
+	"PATCH /v1/session/profile":             {want: "?????++++", body: `{"name":"Another"}`},
 	"GET /v1/tenants/{tenant}/keys":         {want: "?--+----+"},
 	"POST /v1/tenants/{tenant}/keys":        {want: "?--+----+", body: `{"kind":"decide","name":"made"}`},
 	"DELETE /v1/tenants/{tenant}/keys/{id}": {want: "?--+----+"},
@@ -205,7 +209,7 @@ var whoMay = map[string]expectation{
 var public = []string{
 	"GET /.well-known/authzen-configuration", "GET /t/{tenant}/.well-known/authzen-configuration",
 	"GET /.well-known/authzen-configuration/t/{tenant}", "POST /v1/tenants/{tenant}/sign-in",
-	"POST /v1/tenants/{tenant}/activate", "POST /v1/tenants/{tenant}/reset-password", "POST /v1/tenants/{tenant}/sign-in-link",
+	"POST /v1/tenants/{tenant}/password-reset", "POST /v1/tenants/{tenant}/activate", "POST /v1/tenants/{tenant}/reset-password", "POST /v1/tenants/{tenant}/sign-in-link",
 	"POST /v1/tenants/{tenant}/first-superuser", "GET /sign-in", "GET /activate", "GET /reset-password", "GET /first-superuser", "GET /sign-in.js",
 	"GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs",
 }

@@ -46,7 +46,7 @@ var (
 	}
 	ruleNames = names{known: []string{
 		"min_length", "lower", "upper", "digits", "symbols", "no_reuse", "expire_days", "failures", "failure_minutes", "lock_minutes",
-		"lock_for_good", "idle_minutes", "total_minutes",
+		"lock_for_good", "idle_minutes", "total_minutes", "second_factor",
 	}, closed: true}
 )
 
@@ -63,7 +63,7 @@ func (c *call) settings(r access.SignInRules, revision access.Revision, err erro
 	return c.reply(http.StatusOK, api.Settings{Revision: uint64(revision), SignIn: api.SignInRules{
 		MinLength: r.MinLength, Lower: r.Lower, Upper: r.Upper, Digits: r.Digits, Symbols: r.Symbols, NoReuse: r.NoReuse, ExpireDays: r.ExpireDays,
 		Failures: r.Failures, FailureMinutes: minutes(r.FailureWindow), LockMinutes: minutes(r.LockFor), LockForGood: r.LockForGood,
-		IdleMinutes: minutes(r.IdleTime), TotalMinutes: minutes(r.TotalTime),
+		IdleMinutes: minutes(r.IdleTime), TotalMinutes: minutes(r.TotalTime), SecondFactor: string(r.SecondFactor),
 	}})
 }
 
@@ -104,6 +104,11 @@ func (r *reader) signInRule(name string) (func(*access.SignInRules), error) {
 		var on bool
 		err := r.flag(field, &on)
 		return func(to *access.SignInRules) { *at(to) = on }, err
+	}
+	if name == "second_factor" {
+		var mode string
+		err := r.text(field, &mode)
+		return func(to *access.SignInRules) { to.SecondFactor = access.SecondFactorMode(mode) }, err
 	}
 	var n int64
 	err := r.integer(field, &n)
