@@ -196,6 +196,7 @@ func (h *house) sent(r *http.Request, body string) *httptest.ResponseRecorder {
 	r.Body = io.NopCloser(strings.NewReader(body))
 	w := httptest.NewRecorder()
 	h.server.Handler().ServeHTTP(w, r)
+	asDescribed(h.t, r, w)
 	return w
 }
 

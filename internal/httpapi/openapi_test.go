@@ -218,7 +218,7 @@ func responsesOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 	}
 	switch {
 	case r.Answer != nil && r.Also != nil:
-		good["content"] = contentOf(media, object{"oneOf": []any{refTo(t, reflector, schemas, r.Answer), refTo(t, reflector, schemas, r.Also)}})
+		good["content"] = contentOf(media, object{"anyOf": []any{refTo(t, reflector, schemas, r.Answer), refTo(t, reflector, schemas, r.Also)}})
 	case r.Answer != nil:
 		good["content"] = contentOf(media, refTo(t, reflector, schemas, r.Answer))
 	case len(r.Makes) > 0:
@@ -236,6 +236,9 @@ func responsesOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 	}
 	if r.Tags && r.Method == "GET" {
 		all["304"] = object{"description": "The client has the answer: If-None-Match names its tag."}
+	}
+	if r.Path == "/readyz" {
+		all["503"] = good
 	}
 	return all
 }
