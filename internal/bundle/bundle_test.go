@@ -222,6 +222,7 @@ sign_in:
   lock_for_good: true
   idle_minutes: 10
   total_minutes: 60
+  second_factor: required
 licences: [{feature: chats, seats: 5}]
 scopes: [{scope: "company:7", name: North}, {scope: "store:a", parent: "company:7"}]
 -- catalogue/app.yaml --
