@@ -38,9 +38,9 @@ var personas = map[string]string{
 	"operator": "operator-1", "store administrator": "admin-1", "delegate": "delegate-1", "superuser": "root",
 }
 
-// Outcomes: + it is done, - 403, ? 401, 0 404, and c 409: he may, but there is
-// nothing that it could be done to.
-var outcomes = map[rune]string{'+': "2xx", '-': "403", '?': "401", '0': "404", 'c': "409"}
+// Outcomes: + it is done, - 403, ? 401, 0 404, c 409: he may, but there is
+// nothing that it could be done to; b 400: he may, but not what he sends.
+var outcomes = map[rune]string{'+': "2xx", '-': "403", '?': "401", '0': "404", 'c': "409", 'b': "400"}
 
 // expectation is what becomes of one request to a route, for each actor.
 type expectation struct {
@@ -102,15 +102,21 @@ var whoMay = map[string]expectation{
 	"GET /v1/tenants/{tenant}/decisions/{id}":                     {want: "?-00----0", path: "/v1/tenants/default/decisions/unknown"},
 	"POST /v1/tenants/{tenant}/decisions/{id}:replay":             {want: "?-00----0", path: "/v1/tenants/default/decisions/unknown:replay"},
 
-	"GET /v1/tenants/{tenant}/settings":     {want: "?-++----+"},
-	"PATCH /v1/tenants/{tenant}/settings":   {want: "?--+----+", body: `{"sign_in":{"min_length":13}}`},
-	"GET /v1/tenants/{tenant}/policy":       {want: "?-++----+"},
-	"GET /v1/tenants/{tenant}/refusals":     {want: "?-++----+"},
-	"GET /v1/tenants/{tenant}/trail":        {want: "?-++----+"},
-	"PATCH /v1/session/profile":             {want: "?????++++", body: `{"name":"Another"}`},
-	"GET /v1/tenants/{tenant}/keys":         {want: "?--+----+"},
-	"POST /v1/tenants/{tenant}/keys":        {want: "?--+----+", body: `{"kind":"decide","name":"made"}`},
-	"DELETE /v1/tenants/{tenant}/keys/{id}": {want: "?--+----+"},
+	"GET /v1/tenants/{tenant}/settings":        {want: "?-++----+"},
+	"PATCH /v1/tenants/{tenant}/settings":      {want: "?--+----+", body: `{"sign_in":{"min_length":13}}`},
+	"GET /v1/tenants/{tenant}/policy":          {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/reports/who":     {want: "?-++----+", path: "/v1/tenants/default/reports/who?section=Orders&action=show"},
+	"GET /v1/tenants/{tenant}/reports/changes": {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/reports/book":    {want: "?-++----+"},
+	"POST /v1/tenants/{tenant}/policy:plan":    {want: "?-bb----b", body: `{"files":{"bundle.yaml":"apiVersion: bailiwick/v1\nkind: Bundle\ntenant: default\n"}}`},
+	"GET /v1/tenants/{tenant}/guarantees":      {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/reports/access":  {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/refusals":        {want: "?-++----+"},
+	"GET /v1/tenants/{tenant}/trail":           {want: "?-++----+"},
+	"PATCH /v1/session/profile":                {want: "?????++++", body: `{"name":"Another"}`},
+	"GET /v1/tenants/{tenant}/keys":            {want: "?--+----+"},
+	"POST /v1/tenants/{tenant}/keys":           {want: "?--+----+", body: `{"kind":"decide","name":"made"}`},
+	"DELETE /v1/tenants/{tenant}/keys/{id}":    {want: "?--+----+"},
 
 	"GET /v1/tenants/{tenant}/applications":                         {want: "?-++----+"},
 	"GET /v1/tenants/{tenant}/applications/{application}":           {want: "?-++----+"},
@@ -327,6 +333,8 @@ func letterOf(status int) rune {
 		return '?'
 	case status == http.StatusNotFound:
 		return '0'
+	case status == http.StatusBadRequest:
+		return 'b'
 	case status == http.StatusConflict:
 		return 'c'
 	}
