@@ -114,6 +114,12 @@ func (w *writer) bundle(p *access.Policy) {
 			f.Functions.Eval = &truth{is: true}
 		}
 	}
+	if p.SignIn != (access.SignInRules{}) {
+		f.SignIn = signInOf(p.SignIn)
+	}
+	if a := p.Accounts; a.EmailPattern != "" || len(a.Required) > 0 {
+		f.Accounts = &accountsEntry{EmailPattern: a.EmailPattern, Required: a.Required}
+	}
 	for _, l := range p.Licences {
 		f.Licences = append(f.Licences, licenceEntry{Feature: l.Feature, Seats: l.Seats})
 	}
@@ -129,6 +135,15 @@ func (w *writer) bundle(p *access.Policy) {
 		g.Guarantees = append(g.Guarantees, guaranteeOf(x))
 	}
 	w.file(guaranteesName, "Guarantees", g)
+}
+
+func signInOf(r access.SignInRules) *signInEntry {
+	minutes := func(d time.Duration) int { return int(d / time.Minute) }
+	return &signInEntry{
+		MinLength: r.MinLength, Lower: r.Lower, Upper: r.Upper, Digits: r.Digits, Symbols: r.Symbols, NoReuse: r.NoReuse, ExpireDays: r.ExpireDays,
+		Failures: r.Failures, FailureMinutes: minutes(r.FailureWindow), LockMinutes: minutes(r.LockFor), LockForGood: r.LockForGood,
+		IdleMinutes: minutes(r.IdleTime), TotalMinutes: minutes(r.TotalTime), SecondFactor: string(r.SecondFactor),
+	}
 }
 
 func wordsOf[N matching | limiting](names map[string]string) map[string]N {

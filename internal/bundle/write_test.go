@@ -86,6 +86,11 @@ func TestWrite_everything(t *testing.T) {
 	at := access.Validity{From: mustTime("2026-03-01T12:00:00Z"), Until: mustTime("2027-03-01T12:00:00.5Z")}
 	p := &access.Policy{
 		Tenant: "all", Description: "two\nlines: # no comment", Combining: access.AllowOverrides, Root: "Top", Anonymous: "guests", NeedBase: true,
+		SignIn: access.SignInRules{
+			MinLength: 14, Lower: true, Upper: true, Digits: true, Symbols: true, NoReuse: 3, ExpireDays: 90, Failures: 5, FailureWindow: 10 * time.Minute,
+			LockFor: time.Hour, LockForGood: true, IdleTime: 20 * time.Minute, TotalTime: 8 * time.Hour, SecondFactor: access.SecondFactorRequired,
+		},
+		Accounts: access.AccountRules{EmailPattern: `[a-z.]+@example\.com`, Required: []string{"external_id", "attributes.region"}},
 		Licences: []access.Licence{{Feature: "chats", Seats: 3}, {Feature: "mails"}},
 		Scopes:   []access.ScopeNode{{Scope: "company:7", Parent: "*"}, {Scope: "store:yes", Parent: "company:7", Name: "No"}},
 		Catalogue: []access.Application{{

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -508,6 +509,10 @@ func TestUser_purge(t *testing.T) {
 		if back := s.user(http.MethodPost, "/users/both:restore", ""); len(back.Groups) != 1 || back.Groups[0].Group != "sales" {
 			t.Errorf("%+v", back.Groups)
 		}
+		s.must(wantStatus(s.do(http.MethodPut, "/users/both/password", `{"password":"given by somebody else 1"}`), 200))
+		if s.keptOf("both") == 0 {
+			t.Fatal("the password is kept nowhere")
+		}
 		s.user(http.MethodDelete, "/users/both?hand_over_to=sales-1", "")
 		before := s.list("").Revision
 		purge := func(after time.Duration) access.Delta {
@@ -523,6 +528,9 @@ func TestUser_purge(t *testing.T) {
 		}
 		if d := purge(time.Hour); d.From != d.To {
 			t.Error("it was purged twice")
+		}
+		if left := s.keptOf("both"); left != 0 {
+			t.Errorf("%d rows of passwords, sessions, tokens and mails are left", left)
 		}
 		s.must(s.follower.Poll(t.Context()))
 		w := s.do(http.MethodGet, "/users/both", "")
@@ -571,4 +579,19 @@ accounts: {email_pattern: '[^@]+@example\.com', required: [external_id]}
 			t.Error(w.Body)
 		}
 	})
+}
+
+// keptOf counts what is kept of somebody beside the account.
+func (s shop) keptOf(id string) int {
+	s.t.Helper()
+	db, err := sql.Open(s.storage.Driver, s.storage.DSN)
+	s.must(err)
+	defer db.Close()
+	total := 0
+	for _, table := range []string{"credential", "session", "one_time_token", "second_factor", "mail"} {
+		n := 0
+		s.must(db.QueryRowContext(s.t.Context(), "SELECT COUNT(*) FROM "+table+" WHERE user_id = ?", id).Scan(&n))
+		total += n
+	}
+	return total
 }

@@ -33,7 +33,7 @@ func (s *Store) Purge(ctx context.Context, tenant string, before time.Time) (acc
 		for _, id := range ids {
 			u, err := t.User(id)
 			if err == nil {
-				err = t.DropTokens(id)
+				err = t.(*draft).forget(id) //nolint:forcetypeassert // Edit gives no other
 			}
 			if err != nil {
 				return err
@@ -44,6 +44,16 @@ func (s *Store) Purge(ctx context.Context, tenant string, before time.Time) (acc
 		}
 		return err
 	}, nil)
+}
+
+// forget takes away what is kept of somebody beside the account.
+func (d *draft) forget(id string) error {
+	for _, table := range []string{"one_time_token", "credential", "session", "second_factor", "mail"} {
+		if err := d.w.tx.Exec("DELETE FROM "+table+" WHERE tenant_id = ? AND user_id = ?", d.w.tenant.ID, id).Error; err != nil { //nolint:gosec // the names stand above
+			return err
+		}
+	}
+	return nil
 }
 
 func purgeableIDs(v view, before time.Time, most int) ([]string, error) {
