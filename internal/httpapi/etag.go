@@ -35,6 +35,7 @@ type thingPath struct {
 var thingPaths = []thingPath{
 	{onePath + "/password", "", ""}, // these are no part of what an account shows
 	{onePath + ":unlock", "", ""},
+	{onePath + "/second-factor", "", ""},
 	{onePath + "/sessions", "", ""},
 	{groupPath + "/{code}/members/{user}", "user", "user"},
 	{groupPath + "/{code}/users/{id}", "user", "id"},
@@ -148,8 +149,10 @@ func digest(text []byte) string {
 }
 
 // tags tells whether good answers of a route carry a tag: all of administration
-// that can be read or is one thing.
-func (r *route) tags() bool { return r.closedQuery() && r.answer != nil }
+// that can be read or is one thing. A report tells the moment at which it was made.
+func (r *route) tags() bool {
+	return r.closedQuery() && r.answer != nil && !strings.Contains(r.path, "/reports/")
+}
 
 // tagOf gives the tag of an answer; empty where it has none.
 func (c *call) tagOf(v any) string {

@@ -19,6 +19,7 @@ type Route struct {
 	Tags                                          bool   // its good answers can carry an ETag
 	Thing                                         string // what it is about; empty: several
 	Once                                          bool   // takes an Idempotency-Key
+	Rehearsed                                     bool   // can be a dry run
 }
 
 // Param shows a declared parameter of a query. Type is that of JSON Schema.
@@ -60,7 +61,7 @@ func Routes() []Route {
 	for _, r := range allRoutes() {
 		all = append(all, Route{
 			Method: r.method, Path: r.path, Need: string(r.need), Tag: r.tag, Summary: r.summary, Text: r.text, Media: r.media,
-			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change, Query: paramsOf(r), Makes: r.makes, Takes: r.takes, Tags: r.tags(), Thing: thingOf(r), Once: r.once(),
+			Body: r.body, Answer: r.answer, Also: r.also, Status: r.answerStatus(), Change: r.change, Query: paramsOf(r), Makes: r.makes, Takes: r.takes, Tags: r.tags(), Thing: thingOf(r), Once: r.once(), Rehearsed: r.rehearsed,
 		})
 	}
 	return all

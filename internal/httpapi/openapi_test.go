@@ -237,6 +237,14 @@ func responsesOf(t *testing.T, reflector *jsonschema.Reflector, schemas object, 
 	if r.Tags && r.Method == "GET" {
 		all["304"] = object{"description": "The client has the answer: If-None-Match names its tag."}
 	}
+	if r.Rehearsed {
+		told := refTo(t, reflector, schemas, api.Rehearsal{})
+		if r.Status == 200 && r.Answer != nil {
+			good["content"] = contentOf(media, object{"anyOf": []any{refTo(t, reflector, schemas, r.Answer), told}})
+		} else {
+			all["200"] = object{"description": "What a dry run would change.", "content": contentOf(media, told)}
+		}
+	}
 	if r.Path == "/readyz" {
 		all["503"] = good
 	}

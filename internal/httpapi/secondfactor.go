@@ -47,11 +47,11 @@ var secondFactorRoutes = []route{
 		method: http.MethodGet, path: onePath + "/second-factor", tenant: true, need: access.KeyRead,
 		serve: (*call).showSecondFactorOf, tag: "Signing in", summary: "Tell how it is with the second factor of an account", answer: api.SecondFactor{},
 	},
-	actRoute("/second-factor:reset", "Take the second factor from an account that has lost it",
+	keyless(actRoute("/second-factor:reset", "Take the second factor from an account that has lost it",
 		"Its sessions end. Whoever holds more than the caller cannot be touched.",
 		func(c *call, id string, change access.Change) (access.User, access.Revision, error) {
 			return c.api.o.Accounts.ResetSecondFactor(c.ctx(), c.caller, c.tenant, id, change)
-		}),
+		})),
 }
 
 var (
