@@ -36,6 +36,7 @@ var floors = map[string][]string{
 	"internal/cache":         {"internal/access"},
 	"internal/audit":         {"internal/access"},
 	"internal/mail":          {"internal/access"},
+	"internal/oidc":          {"internal/access"},
 	"internal/bundle":        {"internal/access"},
 
 	// 0
@@ -72,6 +73,8 @@ var owners = map[string][]string{
 	"go.yaml.in/yaml":                    {"cmd/bailiwick", "internal/bundle", "internal/config", "internal/engine/plan"},
 	"github.com/KimMachineGun":           {"cmd/bailiwick"},
 	"github.com/spf13/cobra":             {"cmd/bailiwick"},
+	"github.com/coreos/go-oidc":          {"internal/oidc"},
+	"golang.org/x/oauth2":                {"internal/oidc"},
 	"github.com/wneessen/go-mail":        {"internal/mail"},
 	"github.com/emersion/":               {"internal/accesstest"},
 	"golang.org/x/text":                  {"internal/access"},
