@@ -155,3 +155,17 @@ type SignInRules struct {
 type AskReset struct {
 	Email string `json:"email"`
 }
+
+// Providers are the OpenID providers of a tenant.
+type Providers struct {
+	Providers []Provider `json:"providers"`
+}
+
+// Provider is somewhere else to sign in.
+type Provider struct {
+	Code string `json:"code"`
+	// What people call it.
+	Name string `json:"name"`
+	// Where a browser begins.
+	Link string `json:"link"`
+}

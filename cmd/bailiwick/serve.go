@@ -127,6 +127,9 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	}
 	rooms := &noted{storage: db}
 	house := furnish(traceReading(rooms, traces), near, cfg, "http", aside{mails: mails, seals: seals}, log)
+	if err := house.trust(cfg); err != nil {
+		return err
+	}
 	house.compareWithStock(db, cfg.Shadow, log)
 	kept, err := openRecording(cfg.Decisions, db, c.out, log)
 	if err != nil {

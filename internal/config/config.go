@@ -32,7 +32,8 @@ type Config struct {
 	Limits    Limits    `yaml:"limits" doc:"The most that is stored. Limits of requests are fixed; the API's own page lists them."`
 	Log       Log       `yaml:"log" doc:"What is written to standard error."`
 
-	Mail Mail `yaml:"mail" doc:"The mail server, for invitations, new passwords and news of one's account. Without one, mails wait and administrators pass links on."`
+	SignIn SignIn `yaml:"sign_in" doc:"Signing in, beside the rules that each tenant has for itself."`
+	Mail   Mail   `yaml:"mail" doc:"The mail server, for invitations, new passwords and news of one's account. Without one, mails wait and administrators pass links on."`
 
 	Directory Directory `yaml:"directory" doc:"Accounts and what becomes of them."`
 }
@@ -180,6 +181,11 @@ type Directory struct {
 	RestoreWindow time.Duration `yaml:"restore_window" default:"336h" range:"1h..87600h" doc:"Time for which a deleted account can be restored."`
 }
 
+// SignIn says where else people can sign in.
+type SignIn struct {
+	ProvidersFile string `yaml:"providers_file" doc:"File that lists the OpenID providers of tenants, see docs/operations.md. It needs server.public_url, to which they send browsers back. Empty: there are none."`
+}
+
 // Mail says how mails are sent.
 type Mail struct {
 	Server       string        `yaml:"server" doc:"Host of the mail server (SMTP). Empty: no mails are sent."`
@@ -224,6 +230,9 @@ func (c Config) Validate() error {
 	c.Store.validate(&wrong)
 	c.Cache.Redis.validate(&wrong)
 	c.Mail.validate(c.Server.PublicURL, &wrong)
+	if c.SignIn.ProvidersFile != "" && c.Server.PublicURL == "" {
+		wrong.add("server.public_url", "is required with sign_in.providers_file: browsers come back to it")
+	}
 	c.Decisions.validate(&wrong)
 	return wrong.orNil()
 }

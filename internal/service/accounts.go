@@ -17,6 +17,7 @@ type Accounts struct {
 	directory *Directory
 	hasher    *hasher
 	opts      AccountsOptions
+	providers []Provider
 	asking    chan struct{} // requests for links that are worked on
 }
 
@@ -53,6 +54,10 @@ type AccountStore interface {
 	PeekToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
 	HasToken(ctx context.Context, tenant, user string, purpose access.Purpose) (bool, error)
 	SendMail(ctx context.Context, m access.Mail) error
+	// UserOf gives the account that somebody at an OpenID provider was linked with.
+	UserOf(ctx context.Context, tenant, issuer, subject string) (string, error)
+	// Link links the two for good; ErrExists where one of them is linked already.
+	Link(ctx context.Context, tenant, issuer, subject, user string) error
 	TakeToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
 }
 

@@ -1,0 +1,199 @@
+package service
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+)
+
+// OpenID asks one OpenID provider who somebody is.
+type OpenID interface {
+	// Begin gives the URL to send a browser to.
+	Begin(ctx context.Context, state, nonce, verifier string) (string, error)
+	// Finish tells who came back with a code; ErrForbidden where that is not shown.
+	Finish(ctx context.Context, code, nonce, verifier string) (access.Identity, error)
+}
+
+// Provider is an OpenID provider that a tenant trusts to say who somebody is.
+// Operators configure it; tenants cannot.
+type Provider struct {
+	Tenant, Code string // the code stands in paths
+	Name         string // what people call it
+	OpenID       OpenID
+	ByEmail      bool              // somebody new to it may be the account that has his verified e-mail
+	Create       bool              // or else gets an account
+	Groups       map[string]string // group of the tenant by value of the claim; other groups stay as they are
+}
+
+// Attempt is what a browser keeps while somebody signs in at a provider: three
+// secrets of this one attempt.
+type Attempt struct{ State, Nonce, Verifier string }
+
+// Trust lets people sign in at OpenID providers. It is called before anybody does.
+func (a *Accounts) Trust(all []Provider) { a.providers = all }
+
+// Provider gives a provider of a tenant.
+func (a *Accounts) Provider(tenant, code string) (*Provider, error) {
+	for i := range a.providers {
+		if p := &a.providers[i]; p.Tenant == tenant && p.Code == code {
+			return p, nil
+		}
+	}
+	return nil, access.NotFound("provider", code)
+}
+
+// Providers lists those of a tenant, in the order of the configuration.
+func (a *Accounts) Providers(tenant string) []Provider {
+	return slices.DeleteFunc(slices.Clone(a.providers), func(p Provider) bool { return p.Tenant != tenant })
+}
+
+// BeginAt begins to sign somebody in at a provider: where to send the browser,
+// and what it must bring back.
+func (a *Accounts) BeginAt(ctx context.Context, p *Provider) (url string, t Attempt, err error) {
+	t = Attempt{State: secret(), Nonce: secret(), Verifier: secret()}
+	url, err = p.OpenID.Begin(ctx, t.State, t.Nonce, t.Verifier)
+	return url, t, err
+}
+
+// FinishAt signs in whoever came back from a provider, if it was he who was sent
+// there. His groups are what the provider says from now on. Every refusal is the
+// same ErrRefused.
+func (a *Accounts) FinishAt(ctx context.Context, p *Provider, t Attempt, state, code string, from Client) (Secret, SignedIn, error) {
+	if t.State == "" || code == "" || subtle.ConstantTimeCompare([]byte(t.State), []byte(state)) != 1 {
+		return "", SignedIn{}, a.strange(p, from, "this browser was not sent there")
+	}
+	who, err := p.OpenID.Finish(ctx, code, t.Nonce, t.Verifier)
+	if errors.Is(err, access.ErrForbidden) {
+		return "", SignedIn{}, a.strange(p, from, words(err))
+	}
+	if err != nil {
+		return "", SignedIn{}, err
+	}
+	id, err := a.known(ctx, p, who)
+	if err != nil || id == "" {
+		if err == nil {
+			err = a.strange(p, from, "there is no account for him")
+		}
+		return "", SignedIn{}, err
+	}
+	account, err := a.account(ctx, p.Tenant, id)
+	if errors.Is(err, access.ErrNotFound) {
+		return "", SignedIn{}, a.strange(p, from, "his account was deleted")
+	}
+	if err != nil {
+		return "", SignedIn{}, err
+	}
+	if why := account.Refused(); why != "" && why != access.RefusedInvited && why != access.RefusedTemplate {
+		return "", SignedIn{}, a.refused(ctx, &account, why, accountKey(account.User.Email), from)
+	}
+	if err := a.placed(ctx, p, id, who); err != nil {
+		return "", SignedIn{}, err
+	}
+	return a.enter(ctx, p.Tenant, id, from)
+}
+
+// strange notes why somebody was refused, and gives the neutral answer.
+func (a *Accounts) strange(p *Provider, from Client, why string) error {
+	a.opts.Log.Warn("signing in by a provider was refused", "tenant", p.Tenant, "provider", p.Code, "why", why, "client", from.Address)
+	return ErrRefused
+}
+
+// known finds the account of somebody: the one that he was linked with when he
+// first came, or else the one with his e-mail, which is linked from now on, or
+// else a new one. An account that belongs to somebody else at this provider is
+// not found: a changed e-mail takes nothing over.
+func (a *Accounts) known(ctx context.Context, p *Provider, who access.Identity) (string, error) {
+	id, err := a.store.UserOf(ctx, p.Tenant, who.Issuer, who.Subject)
+	if !errors.Is(err, access.ErrNotFound) {
+		return id, err
+	}
+	if who.Email == "" {
+		return "", nil
+	}
+	account, err := a.byLogin(ctx, p.Tenant, who.Email)
+	switch {
+	case err != nil:
+		return "", err
+	case account.Known && !p.ByEmail, !account.Known && !p.Create:
+		return "", nil
+	case account.Known:
+		id = account.User.ID
+	default:
+		if id, err = a.make(ctx, p, who); err != nil {
+			return "", err
+		}
+	}
+	err = a.store.Link(ctx, p.Tenant, who.Issuer, who.Subject, id)
+	if errors.Is(err, access.ErrExists) {
+		return "", nil
+	}
+	return id, err
+}
+
+// operating is who changes accounts for a provider: the operator, who has said
+// what it may do.
+func (p *Provider) operating() (access.Caller, access.Change) {
+	return access.Caller{Name: "oidc:" + p.Code, Tenant: p.Tenant, May: access.KeyAdmin},
+		access.Change{Base: access.AnyRevision, Source: "oidc", Reason: "signed in at " + p.Code}
+}
+
+func (a *Accounts) make(ctx context.Context, p *Provider, who access.Identity) (string, error) {
+	caller, change := p.operating()
+	name := who.Name
+	if access.ValidName("name", name) != nil {
+		name, _, _ = strings.Cut(who.Email, "@")
+	}
+	u, _, err := a.directory.CreateUser(ctx, caller, p.Tenant, NewUser{Email: who.Email, Name: name}, change)
+	return u.ID, err
+}
+
+// placed puts somebody into the groups that the provider says, and takes him out
+// of those that it no longer says, as one revision. Groups without a rule are
+// not touched. Who was invited has shown that the e-mail is his.
+func (a *Accounts) placed(ctx context.Context, p *Provider, id string, who access.Identity) error {
+	caller, change := p.operating()
+	_, _, err := a.directory.editUser(ctx, caller, p.Tenant, id, "update", change, func(t access.Draft, u *access.User) error {
+		if u.Status == access.UserInvited {
+			u.Status = access.UserActive
+		}
+		if !who.NoGroups {
+			u.Groups = p.places(t.Policy(), u.Groups, who.Groups)
+		}
+		if len(u.Groups) == 0 {
+			u.Groups = newcomers(t.Policy())
+		}
+		return nil
+	})
+	return err
+}
+
+// places gives the groups that somebody is to be in.
+func (p *Provider) places(policy *access.Policy, has []access.Link, said []string) []access.Link {
+	ruled, wanted := map[string]bool{}, map[string]bool{}
+	for _, group := range p.Groups {
+		ruled[group] = true
+	}
+	for _, value := range said {
+		if group, ok := p.Groups[value]; ok && groupAt(policy, group) >= 0 {
+			wanted[group] = true
+		}
+	}
+	var links []access.Link
+	for _, l := range has {
+		if !ruled[l.To] || wanted[l.To] {
+			links = append(links, l)
+			delete(wanted, l.To)
+		}
+	}
+	for _, value := range said { // in the provider's order
+		if group := p.Groups[value]; wanted[group] {
+			links = append(links, access.Link{To: group})
+			delete(wanted, group)
+		}
+	}
+	return links
+}
