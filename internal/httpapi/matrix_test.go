@@ -217,6 +217,8 @@ var public = []string{
 	"GET /.well-known/authzen-configuration/t/{tenant}", "POST /v1/tenants/{tenant}/sign-in",
 	"POST /v1/tenants/{tenant}/password-reset", "POST /v1/tenants/{tenant}/activate", "POST /v1/tenants/{tenant}/reset-password", "POST /v1/tenants/{tenant}/sign-in-link",
 	"POST /v1/tenants/{tenant}/first-superuser", "GET /sign-in", "GET /activate", "GET /reset-password", "GET /first-superuser", "GET /sign-in.js",
+	"GET /v1/tenants/{tenant}/sign-in/providers", "GET /v1/tenants/{tenant}/sign-in/providers/{provider}",
+	"GET /v1/tenants/{tenant}/sign-in/providers/{provider}/callback",
 	"GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs",
 }
 
