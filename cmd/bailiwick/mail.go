@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	netmail "net/mail"
 	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"log/slog"
 
 	"github.com/bailiwick/bailiwick/internal/config"
 	"github.com/bailiwick/bailiwick/internal/httpapi"

@@ -42,7 +42,7 @@ type Answer struct {
 
 // Repeated is the error of a change that was made before. It is of kind
 // ErrExists.
-type Repeated struct {
+type Repeated struct { //nolint:errname // it says what happened
 	Answer   Answer
 	Revision Revision // that it made
 }

@@ -107,7 +107,8 @@ func TestWrite_everything(t *testing.T) {
 			{Code: "none", Base: "guests", Scopes: []access.Scope{}, Manages: []string{}},
 			{Code: "some", Base: "guests", Scopes: []access.Scope{"store:yes"}, Manages: []string{"none"}, Grants: []access.Grant{
 				{Section: "Top.A", Rights: access.AllRights, Effect: access.Deny, Condition: `context.ip == "10.0.0.1" // "x"`, Validity: at, Scope: "store:yes"},
-				{Section: "Top.A", Actions: []string{"send"}}, {Section: "Top.B"},
+				{Section: "Top.A", Actions: []string{"send"}},
+				{Section: "Top.B"},
 			}},
 		},
 		Users: []access.User{

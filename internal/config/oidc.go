@@ -83,7 +83,7 @@ func (p *Provider) fill() (wrong []error) {
 	if !providerCode.MatchString(p.Code) {
 		wrong = append(wrong, fmt.Errorf("code %q must be 1 to 40 small letters, digits and -", p.Code))
 	}
-	if u, err := url.Parse(p.Issuer); p.Issuer != "" && (err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && onThisMachine(u.Host))) {
+	if u, err := url.Parse(p.Issuer); p.Issuer != "" && (err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !onThisMachine(u.Host))) {
 		wrong = append(wrong, fmt.Errorf("issuer %q must be an https URL", p.Issuer))
 	}
 	if len(p.GroupsByName) > 0 && p.GroupsClaim == "" {

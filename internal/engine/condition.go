@@ -174,6 +174,7 @@ func reads(a *cel.Ast, variable string, sought func(field string) bool) bool {
 			if o := s.Operand(); o.Kind() == ast.IdentKind && o.AsIdent() == variable && !sought(s.FieldName()) {
 				named++
 			}
+		default: // its parts are visited too
 		}
 	}))
 	return found > named

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -103,7 +104,7 @@ func newComparison(ctx context.Context, was, is *Sight, o access.ConsequenceOpti
 
 func (c *comparison) end() {
 	for _, s := range c.sides {
-		s.scratch.end()
+		s.end()
 	}
 }
 
@@ -249,7 +250,7 @@ func (p person) signature(b []byte) []byte {
 	}
 	b = append(b, '+')
 	for _, yes := range []bool{p.whole, p.account.person} {
-		b = binary.LittleEndian.AppendUint16(b, uint16(len(fmt.Sprint(yes))))
+		b = strconv.AppendBool(append(b, 0), yes)
 	}
 	for _, list := range [][]string{p.account.licences, p.account.off} {
 		b = binary.LittleEndian.AppendUint32(b, number(len(list)))

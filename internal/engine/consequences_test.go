@@ -138,6 +138,7 @@ type brute struct {
 }
 
 func newBrute(t testing.TB, was, is sideOf) *brute {
+	t.Helper()
 	b := &brute{t: t, was: was, is: is, scopes: []access.Scope{access.Everywhere}, moments: []time.Time{clock}}
 	for _, s := range []sideOf{was, is} {
 		for _, n := range s.facts.Scopes {
@@ -196,7 +197,7 @@ func (b *brute) turns() map[right]access.Turn {
 }
 
 func (b *brute) turn(who access.Subject, section access.Section, action access.Action, scope access.Scope) access.Turn {
-	var had, has, same = false, false, true
+	had, has, same := false, false, true
 	r := access.Request{Subject: who, Section: section, Actions: []access.Action{action}}
 	for _, c := range contexts {
 		r.Context = c
@@ -356,6 +357,7 @@ func TestSoakConsequences(t *testing.T) {
 }
 
 func consequences(t *testing.T, first, count uint64) {
+	t.Helper()
 	ctx, asked, turned := context.Background(), 0, map[access.Turn]int{}
 	for seed := first; seed < first+count; seed++ {
 		h := newHistory(seed)

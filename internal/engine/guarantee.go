@@ -42,7 +42,7 @@ func (e *Engine) Breaches(ctx context.Context, before, after access.Sight, who [
 	if err != nil {
 		return nil, err
 	}
-	defer g.scratch.end()
+	defer g.end()
 	return g.breaches(who)
 }
 
@@ -150,8 +150,8 @@ func (g *guard) breaches(who []string) ([]access.Breach, error) {
 func (g *guard) visit(who []string) error {
 	c := &comparison{ctx: g.ctx, sides: [2]*side{g.side, g.side}, now: g.now, classes: map[string]*class{}}
 	o := access.ConsequenceOptions{Who: who, Some: who != nil}
-	if g.side.marked = nil; who != nil {
-		g.side.mark(who)
+	if g.marked = nil; who != nil {
+		g.mark(who)
 	}
 	seen := map[string]bool{} // by signature: what has no breach has none for anybody
 	for name, pair := range c.everybody(o) {
@@ -162,7 +162,7 @@ func (g *guard) visit(who []string) error {
 			return err
 		}
 		p := person{subject: pair.of[1], awake: true}
-		if !g.wants(p.subject) || p.subject.account == nil || p.account.status == access.UserDeleted {
+		if !g.wants(p.subject) || p.account == nil || p.account.status == access.UserDeleted {
 			continue
 		}
 		key := string(p.signature(nil)) + "\x00" + string(p.account.status) + g.named(name)
@@ -225,7 +225,7 @@ func (g *guard) look(name string, p person) error {
 				if broken[i] || !g.about(o, name, p) || !g.lies(scope, o.where()) {
 					continue
 				}
-				b, bad := g.check(o, p)
+				b, bad := g.check(o)
 				if !bad {
 					continue
 				}
@@ -303,7 +303,7 @@ func (g *guard) meets(w whom, name string) bool {
 }
 
 // check looks at the matrix that was just made.
-func (g *guard) check(o *guarded, p person) (access.Breach, bool) {
+func (g *guard) check(o *guarded) (access.Breach, bool) {
 	switch o.Rule {
 	case access.Never, access.AtMost:
 		for _, cell := range slices.Concat(o.rights...) {
@@ -376,7 +376,7 @@ func (g *guard) way(b *access.Breach) error {
 		if h.Effect != deciding || !h.Act.On(b.Action) || !g.lies(b.Scope, h.Scope) {
 			continue
 		}
-		if h.Section != b.Section && !(h.Act.Inherits() && (h.Section == allSections || h.Section.Above(b.Section))) {
+		if above := h.Section == allSections || h.Section.Above(b.Section); h.Section != b.Section && (!above || !h.Act.Inherits()) {
 			continue
 		}
 		for _, l := range r.Path {

@@ -302,7 +302,7 @@ func (m *matrix) require(section uint32, right access.Rights, named uint32, a ac
 	switch {
 	case slices.Contains(account.off, s.application):
 		return false
-	case s.licence != "" && !(m.licences[s.licence] && (!account.person || slices.Contains(account.licences, s.licence))):
+	case s.licence != "" && (!m.licences[s.licence] || account.person && !slices.Contains(account.licences, s.licence)):
 		return false
 	case !m.verdict(section, right, named, a, depth):
 		return false

@@ -58,6 +58,7 @@ func tagOf(t *testing.T, w *httptest.ResponseRecorder) string {
 // Req 62.
 func TestETag_thing(t *testing.T) {
 	onBoth(t, func(t *testing.T, o store.Options) {
+		t.Helper()
 		h := newHouseOn(t, o)
 		paths := things(t, h)
 		for kind, path := range paths {
@@ -115,6 +116,7 @@ func tagOrPlan(t *testing.T, w *httptest.ResponseRecorder) {
 // there then, so that changes can follow one another without reading.
 func TestETag_afterChange(t *testing.T) {
 	onBoth(t, func(t *testing.T, o store.Options) {
+		t.Helper()
 		h := newHouseOn(t, o)
 		things(t, h)
 		for _, c := range []struct{ method, path, body, at string }{
@@ -206,6 +208,7 @@ func TestETag_noThing(t *testing.T) {
 // same moment, one does, by whichever replica they come. Req 62.
 func TestETag_race(t *testing.T) {
 	onBoth(t, func(t *testing.T, o store.Options) {
+		t.Helper()
 		h := newHouseOn(t, o)
 		things(t, h)
 		replicas := []*house{h, neighbour(t, h, 0)}

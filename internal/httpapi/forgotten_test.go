@@ -44,7 +44,8 @@ func (s shop) signsIn(email, password string, want int) {
 // link is used up. (Req 37, 38; U2.)
 func TestActivate(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
-		server := s.mailing(accesstest.MailServerOptions{})
+		t.Helper()
+		server := s.mailing()
 		s.user(http.MethodPost, "/users", `{"id":"sales-9","email":"Sales-9@example.com","name":"Nine","groups":[{"group":"sales"}],"invite":true}`)
 		s.wants(false, "sales-9", "System.Orders", "show")
 		page, token := tokenIn(t, server.Wait(t, 1)[0])
@@ -81,13 +82,14 @@ func TestActivate(t *testing.T) {
 
 // TestActivate_ended: a link is worthless when its day is over, when a newer one
 // was sent, when the account was disabled, deleted, or given another e-mail; and
-// of many who use it at once one is let in. (U2)
+// of many who use it at once one is let in. (U2).
 func TestActivate_ended(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		began, later := time.Now(), time.Duration(0)
 		var mu sync.Mutex
 		s.now = func() time.Time { mu.Lock(); defer mu.Unlock(); return began.Add(time.Since(began) + later) }
-		server := s.mailing(accesstest.MailServerOptions{})
+		server := s.mailing()
 		many := 0
 		invite := func(id string) string {
 			s.user(http.MethodPost, "/users", fmt.Sprintf(`{"id":%q,"email":"%s@example.com","name":"N","groups":[{"group":"sales"}],"invite":true}`, id, id))
@@ -139,7 +141,8 @@ func TestActivate_ended(t *testing.T) {
 // TestActivate_expired: the clock ends a link, wherever it stands.
 func TestActivate_expired(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
-		server := s.mailing(accesstest.MailServerOptions{})
+		t.Helper()
+		server := s.mailing()
 		create := `{"id":"sales-9","email":"sales-9@example.com","name":"Nine","invite":true}`
 		if w := s.send(http.MethodPost, people+"/users", s.root, create); w.Code != 201 {
 			t.Fatalf("%d %s", w.Code, w.Body)
@@ -153,10 +156,11 @@ func TestActivate_expired(t *testing.T) {
 }
 
 // TestPasswordReset: whoever asks is told nothing; who has an account that is
-// active gets a link, which ends sessions and the password of before. (Req 43)
+// active gets a link, which ends sessions and the password of before. (Req 43).
 func TestPasswordReset(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
-		server := s.mailing(accesstest.MailServerOptions{})
+		t.Helper()
+		server := s.mailing()
 		ask := func(email string) string {
 			w := s.send(http.MethodPost, shopTenant+"/password-reset", "", fmt.Sprintf(`{"email":%q}`, email))
 			return fmt.Sprint(w.Code, w.Body)
@@ -193,10 +197,11 @@ func TestPasswordReset(t *testing.T) {
 }
 
 // TestMail_events: somebody whose password an administrator has set, or whose
-// e-mail was changed, is told; the mails hold neither password nor link. (Req 43)
+// e-mail was changed, is told; the mails hold neither password nor link. (Req 43).
 func TestMail_events(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
-		server := s.mailing(accesstest.MailServerOptions{})
+		t.Helper()
+		server := s.mailing()
 		if w := s.do(http.MethodPut, "/users/sales-1/password", fmt.Sprintf(`{"password":%q}`, firstPassword)); w.Code != 200 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}

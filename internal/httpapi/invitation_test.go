@@ -34,6 +34,7 @@ var handedOut = regexp.MustCompile(`^https://access\.example\.com/activate\?tena
 // 37 and 38: add by e-mail and name, resend, pending state visible.)
 func TestInvite_withoutMailServer(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		u := s.user(http.MethodPost, "/users", `{"id":"sales-9","email":"sales-9@example.com","name":"Nine","groups":[{"group":"sales"}],"invite":true}`)
 		if u.Status != "invited" || u.Invitation == nil || u.Invitation.Mail != "waiting" || u.Invitation.InvitedAt.IsZero() || !handedOut.MatchString(u.Invitation.Link) {
 			t.Fatalf("%+v %+v", u, u.Invitation)
@@ -64,6 +65,7 @@ func TestInvite_withoutMailServer(t *testing.T) {
 // nor mail.
 func TestInvite_refused(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		before := s.state()
 		for _, c := range []struct {
 			path, body  string
@@ -95,9 +97,9 @@ func TestInvite_refused(t *testing.T) {
 }
 
 // mailing lets a house send mails to a server of its own.
-func (s *house) mailing(o accesstest.MailServerOptions) *accesstest.MailServer {
+func (s *house) mailing() *accesstest.MailServer {
 	s.t.Helper()
-	server := accesstest.NewMailServer(s.t, o)
+	server := accesstest.NewMailServer(s.t, accesstest.MailServerOptions{})
 	sender, err := mail.New(mail.Options{Server: server.Host, Port: server.Port, Security: mail.None, From: "Shop <access@example.com>"})
 	s.must(err)
 	mails := service.NewMails(s.store, service.MailsOptions{Postman: sender, PublicURL: "https://access.example.com", Service: "Shop", Clock: func() time.Time { return s.now() }})
@@ -118,7 +120,8 @@ func (s *house) mailing(o accesstest.MailServerOptions) *accesstest.MailServer {
 // or given up; the link is in the mail alone. A Host header leads nobody astray.
 func TestInvite_mail(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
-		server := s.mailing(accesstest.MailServerOptions{})
+		t.Helper()
+		server := s.mailing()
 		w := s.send(http.MethodPost, shopTenant+"/users", s.root, `{"id":"sales-9","email":"sales-9@example.com","name":"Nine","groups":[{"group":"sales"}],"invite":true}`,
 			"Host", "evil.example.com", "X-Forwarded-Host", "evil.example.com")
 		if u := decode[api.User](t, w); u.Invitation.Link != "" {

@@ -57,9 +57,9 @@ func (h *house) post(path, body, key string) *httptest.ResponseRecorder {
 	return h.send(http.MethodPost, path, h.root, body, "Idempotency-Key", key, "Content-Type", media)
 }
 
-func (h *house) revisions(tenant string) int {
+func (h *house) revisions() int {
 	h.t.Helper()
-	all, err := h.store.Revisions(h.t.Context(), tenant)
+	all, err := h.store.Revisions(h.t.Context(), "things")
 	h.must(err)
 	return len(all)
 }
@@ -83,7 +83,7 @@ func TestOnce_everyRoute(t *testing.T) {
 			if first.Code/100 != 2 || first.Header().Get("Idempotency-Replayed") != "" {
 				t.Fatalf("%s: %d %s", p.path, first.Code, first.Body)
 			}
-			before := h.revisions("things")
+			before := h.revisions()
 			for _, replica := range []*house{h, n} {
 				again := replica.post(p.path, p.body, key)
 				if again.Code != first.Code || again.Body.String() != first.Body.String() || again.Header().Get("Etag") != first.Header().Get("Etag") {
@@ -93,7 +93,7 @@ func TestOnce_everyRoute(t *testing.T) {
 					t.Errorf("%s: nothing says that it was answered before", p.path)
 				}
 			}
-			if after := h.revisions("things"); after != before {
+			if after := h.revisions(); after != before {
 				t.Errorf("%s: %d revisions more", p.path, after-before)
 			}
 		}
@@ -116,7 +116,7 @@ func TestOnce_twins(t *testing.T) {
 		things(t, h)
 		replicas := []*house{h, neighbour(t, h, time.Second)}
 		for round := range 5 {
-			before, body := h.revisions("things"), fmt.Sprintf(`{"name":"Twin","email":"twin-%d@example.com"}`, round)
+			before, body := h.revisions(), fmt.Sprintf(`{"name":"Twin","email":"twin-%d@example.com"}`, round)
 			answers := make([]*httptest.ResponseRecorder, 8)
 			var all sync.WaitGroup
 			for i := range answers {
@@ -129,8 +129,8 @@ func TestOnce_twins(t *testing.T) {
 					made[fmt.Sprint(w.Code, w.Body)] = true
 				}
 			}
-			if len(made) != 1 || h.revisions("things") != before+1 {
-				t.Errorf("round %d: %d revisions, answers %v", round, h.revisions("things")-before, made)
+			if len(made) != 1 || h.revisions() != before+1 {
+				t.Errorf("round %d: %d revisions, answers %v", round, h.revisions()-before, made)
 			}
 		}
 	})
@@ -175,7 +175,7 @@ func TestOnce_conditions(t *testing.T) {
 	h := newHouse(t)
 	things(t, h)
 	path := thingsPath + "/users/u1:deactivate"
-	body := fmt.Sprintf(`{"base_revision":%d}`, h.revisions("things"))
+	body := fmt.Sprintf(`{"base_revision":%d}`, h.revisions())
 	tag := tagOf(t, h.send(http.MethodGet, thingsPath+"/users/u1", h.root, ""))
 	for range 2 {
 		w := h.send(http.MethodPost, path, h.root, body, "Idempotency-Key", "k", "If-Match", tag)

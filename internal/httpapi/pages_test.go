@@ -68,7 +68,10 @@ func (h *house) page(path, member, token string, size int) (names []string, next
 // TestPages_anyReplica: a page token of one replica is good on any other over the
 // same store, and pages of any size make the same whole. Req 112.
 func TestPages_anyReplica(t *testing.T) {
-	mysql := func(t testing.TB) store.Options { return store.Options{Driver: store.MySQL, DSN: accesstest.MySQL(t)} }
+	mysql := func(t testing.TB) store.Options {
+		t.Helper()
+		return store.Options{Driver: store.MySQL, DSN: accesstest.MySQL(t)}
+	}
 	for name, o := range map[string]func(testing.TB) store.Options{"sqlite": sqliteFile, "mysql": mysql} {
 		t.Run(name, func(t *testing.T) {
 			h := thronged(t, o(t))

@@ -179,7 +179,8 @@ func TestPeople_keys(t *testing.T) {
 	h := printHouse(t)
 	ctx := context.Background()
 	h.must(patchGroup(person("print", "root"), "print", "delegates", service.GroupPatch{Grants: &[]access.Grant{
-		{Section: "System.Access.Users", Rights: access.AllRights}, {Section: "System.Access.Policies", Rights: access.Show},
+		{Section: "System.Access.Users", Rights: access.AllRights},
+		{Section: "System.Access.Policies", Rights: access.Show},
 		{Section: "System.Access.Settings", Rights: access.Show | access.Insert | access.Delete},
 	}})(h.options.Directory))
 	h.must(createGroup(person("print", "root"), "print", access.Group{Code: "clerks", Name: "Clerks", Grants: []access.Grant{

@@ -12,10 +12,10 @@ import (
 	"github.com/bailiwick/bailiwick/policies"
 )
 
-// textsOf gives the files of a sample, with changes.
-func textsOf(t *testing.T, tenant string, change map[string]string) map[string]string {
+// textsOf gives the files of the call centre, with changes.
+func textsOf(t *testing.T, change map[string]string) map[string]string {
 	t.Helper()
-	files, err := policies.FS(tenant)
+	files, err := policies.FS("call-center")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +61,11 @@ const fewerCalls = "apiVersion: bailiwick/v1\nkind: Role\ncode: call-handling\nn
 func TestPlan_apply(t *testing.T) {
 	inSample(t, "call-center", func(t *testing.T, s sample) {
 		t.Helper()
-		same := s.plan(textsOf(t, "call-center", nil))
+		same := s.plan(textsOf(t, nil))
 		if same.Changes || len(same.Operations) != 0 || same.Consequences.Total != 0 {
 			t.Errorf("nothing to do: %+v", same)
 		}
-		texts := textsOf(t, "call-center", map[string]string{"roles/call-handling.yaml": fewerCalls})
+		texts := textsOf(t, map[string]string{"roles/call-handling.yaml": fewerCalls})
 		before := s.revision()
 		plan := s.plan(texts)
 		if !plan.Changes || len(plan.Operations) == 0 || plan.BaseRevision != before || plan.Consequences.UsersLosing == 0 || plan.Consequences.UsersGaining != 0 {
@@ -75,13 +75,13 @@ func TestPlan_apply(t *testing.T) {
 		if len(losers) == 0 || s.revision() != before {
 			t.Fatalf("losers %v, revision %d after %d", losers, s.revision(), before)
 		}
-		scope, last := "", ""
+		scope, last, action := "", "", ""
 		for _, c := range plan.Consequences.All {
-			if c.Turn == "lost" && c.Section == "Calls.Queue" && len(c.UserIDs) > 0 {
-				scope, last = c.Scope, c.UserIDs[0]
+			if c.Turn == "lost" && c.Section == "Calls.Queue" && len(c.UserIDs) > 0 && len(c.Before.When)+len(c.Before.Unless) == 0 {
+				scope, last, action = c.Scope, c.UserIDs[0], c.Actions[0]
 			}
 		}
-		s.want(true, "user:"+last, "Calls.Queue", "show", scope)
+		s.want(true, "user:"+last, "Calls.Queue", action, scope)
 
 		// Something else is changed meanwhile: the plan is refused, and says what.
 		s.must(wantStatus(s.do(http.MethodPatch, "/groups/quality", `{"description":"Changed meanwhile"}`), 200))
@@ -89,16 +89,16 @@ func TestPlan_apply(t *testing.T) {
 		if !strings.Contains(mustJSON(t, moved), "quality") {
 			t.Errorf("it does not say what has changed: %+v", moved)
 		}
-		s.want(true, "user:"+last, "Calls.Queue", "show", scope)
+		s.want(true, "user:"+last, "Calls.Queue", action, scope)
 
 		// Planned again; other files than those that were planned are refused.
 		plan = s.plan(texts)
-		other := textsOf(t, "call-center", nil)
+		other := textsOf(t, nil)
 		if w := s.apply(other, plan.BaseRevision, plan.Plan); w.Code != 400 {
 			t.Errorf("other files by this plan: %d %s", w.Code, w.Body)
 		}
 		s.must(wantStatus(s.apply(texts, plan.BaseRevision, plan.Plan), 200))
-		s.want(false, "user:"+last, "Calls.Queue", "show", scope)
+		s.want(false, "user:"+last, "Calls.Queue", action, scope)
 		if again := s.plan(texts); again.Changes {
 			t.Errorf("after that there is still something to do: %+v", again.Operations)
 		}
@@ -143,7 +143,7 @@ guarantees:
 func TestGuarantee_everyDoor(t *testing.T) {
 	inSample(t, "call-center", func(t *testing.T, s sample) {
 		t.Helper()
-		texts := textsOf(t, "call-center", map[string]string{"guarantees.yaml": noExport})
+		texts := textsOf(t, map[string]string{"guarantees.yaml": noExport})
 		s.must(wantStatus(s.apply(texts, 0, ""), 200))
 		if all := decode[api.Guarantees](t, s.do(http.MethodGet, "/guarantees", "")); len(all.Guarantees) != 1 || all.Guarantees[0].Name != "cards-stay" {
 			t.Errorf("%+v", all)

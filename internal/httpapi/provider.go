@@ -23,9 +23,13 @@ var providerRoutes = []route{
 	{
 		method: http.MethodGet, path: providerPath + "/{provider}/callback", tenant: true, apart: true,
 		query: []param{
-			{name: "code", text: "What the provider gave the browser."}, {name: "state", text: "What it was sent there with."},
-			{name: "error", text: "Why the provider refused."}, {name: "error_description", text: "The same in words."},
-			{name: "iss", text: "The provider."}, {name: "session_state", text: "Not heeded."}, {name: "scope", text: "Not heeded."},
+			{name: "code", text: "What the provider gave the browser."},
+			{name: "state", text: "What it was sent there with."},
+			{name: "error", text: "Why the provider refused."},
+			{name: "error_description", text: "The same in words."},
+			{name: "iss", text: "The provider."},
+			{name: "session_state", text: "Not heeded."},
+			{name: "scope", text: "Not heeded."},
 		},
 		serve: (*call).finishAt, tag: "Signing in", summary: "Come back from an OpenID provider",
 		text: "For browsers: whoever is known is signed in and sent to the first page. Every refusal is the same 401.", status: http.StatusSeeOther, media: "text/html",

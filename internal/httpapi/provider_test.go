@@ -60,7 +60,7 @@ func (e elsewhere) begins() (back, cookie string) {
 	if w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), e.provider.Issuer+"/authorize?") {
 		e.t.Fatalf("%d %s %s", w.Code, w.Header(), w.Body)
 	}
-	set := w.Result().Cookies() //nolint:bodyclose // there is none
+	set := w.Result().Cookies()
 	if len(set) != 1 || !set[0].HttpOnly || !set[0].Secure || set[0].SameSite != http.SameSiteLaxMode || !strings.HasPrefix(set[0].Name, "__Host-") {
 		e.t.Fatalf("%+v", set)
 	}
@@ -92,7 +92,7 @@ func (e elsewhere) is(w *httptest.ResponseRecorder) string {
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/" {
 		e.t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	for _, c := range w.Result().Cookies() { //nolint:bodyclose // there is none
+	for _, c := range w.Result().Cookies() {
 		if c.Name == "__Host-bailiwick" && c.Value != "" {
 			return decode[api.SignedIn](e.t, e.send(http.MethodGet, "/v1/session", "", "", "Cookie", c.Name+"="+c.Value)).User
 		}
@@ -113,9 +113,10 @@ func claims(sub, email string, verified any, groups ...string) map[string]any {
 }
 
 // TestOpenID: people sign in at a real provider. Groups with a rule follow what
-// it says, others stay, and all of it is recorded as the provider's. (Req 109)
+// it says, others stay, and all of it is recorded as the provider's. (Req 109).
 func TestOpenID(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		e := s.elsewhere(nil)
 		groups := func(want ...string) {
 			t.Helper()
@@ -153,6 +154,7 @@ func TestOpenID(t *testing.T) {
 // disabled one; and nobody else than who was sent.
 func TestOpenID_refused(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		e := s.elsewhere(nil)
 		for _, verified := range []any{false, nil, "yes", 1} {
 			e.refused("not verified", e.comes(claims("s1", "sales-1@example.com", verified)))
@@ -169,7 +171,7 @@ func TestOpenID_refused(t *testing.T) {
 		}
 		e.user(http.MethodPost, "/users/sales-1:activate", "")
 
-		back, cookie := e.begins()
+		_, cookie := e.begins()
 		name, value, _ := strings.Cut(cookie, "=")
 		parts := strings.Split(value, ".")
 		other := strings.Repeat("A", 43)
@@ -177,13 +179,14 @@ func TestOpenID_refused(t *testing.T) {
 			"no cookie": "", "another browser": other + "." + parts[1] + "." + parts[2], "half a cookie": parts[0],
 			"another nonce": parts[0] + "." + other + "." + parts[2], "another verifier": parts[0] + "." + parts[1] + "." + other,
 		} {
-			back, cookie = e.begins()
+			back, cookie := e.begins()
 			if fresh := strings.Split(strings.TrimPrefix(cookie, name+"="), "."); what == "another nonce" || what == "another verifier" {
 				kept = strings.Replace(strings.Replace(kept, parts[0], fresh[0], 1), parts[1], fresh[1], 1)
 				kept = strings.Replace(kept, parts[2], fresh[2], 1)
 			}
 			e.refused(what, e.send(http.MethodGet, back, "", "", "Cookie", name+"="+kept))
 		}
+		var back string
 		back, cookie = e.begins()
 		e.is(e.send(http.MethodGet, back, "", "", "Cookie", cookie))
 		e.refused("the same code again", e.send(http.MethodGet, back, "", "", "Cookie", cookie))
@@ -195,6 +198,7 @@ func TestOpenID_refused(t *testing.T) {
 // no proof where it is not.
 func TestOpenID_settings(t *testing.T) {
 	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
 		e := s.elsewhere(func(p *service.Provider) { p.ByEmail, p.Create = false, true })
 		e.refused("by e-mail", e.comes(claims("s1", "sales-1@example.com", true)))
 		who := e.is(e.comes(claims("s2", "stranger@example.com", true, "traders")))

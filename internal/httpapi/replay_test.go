@@ -28,7 +28,7 @@ func TestSoakReplay(t *testing.T) {
 func replayed(t *testing.T, questions, revisions int) {
 	t.Helper()
 	r := newRecorded(t, func(o *audit.Options) { o.Queue = 100_000 })
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's own
+	random := rand.New(rand.NewPCG(1, 2))
 	texts := map[string]string{}
 	for name, text := range authzenTexts {
 		texts[name] = text

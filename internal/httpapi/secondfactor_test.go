@@ -134,6 +134,7 @@ func (s *site) returning(t *testing.T, id string) *browser {
 // Req 34: set up, used, used up, and done without again.
 func TestSecondFactor(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		b, p, recovery := s.enrolled(t, "operator-1")
 		var state api.SecondFactor
 		b.send("GET", ownFactor, "").want(200, "").into(&state)
@@ -181,6 +182,7 @@ func TestSecondFactor(t *testing.T) {
 // and is not locked out.
 func TestSecondFactor_required(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		s.member(t, "operator-1")
 		s.asksFor(access.SecondFactorRequired)
 		b := s.returning(t, "operator-1")
@@ -226,6 +228,7 @@ func TestSecondFactor_required(t *testing.T) {
 // the second factor.
 func TestSecondFactor_passwordAlone(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		_, p, _ := s.enrolled(t, "operator-1")
 		for _, mode := range []access.SecondFactorMode{access.SecondFactorRequired, access.SecondFactorOptional} {
 			s.asksFor(mode)
@@ -247,6 +250,7 @@ func TestSecondFactor_passwordAlone(t *testing.T) {
 // A session that was stolen is not enough to change what its owner signs in with.
 func TestSecondFactor_stolenSession(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		b := s.member(t, "sales-1")
 		b.post(ownFactor, `{}`).want(400, "invalid")
 		b.post(ownFactor, `{"password":"`+wrongPassword+`"}`).want(400, "invalid")
@@ -269,6 +273,7 @@ func TestSecondFactor_stolenSession(t *testing.T) {
 // the count anew.
 func TestSecondFactor_guessing(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		_, p, recovery := s.enrolled(t, "operator-1")
 		waited := false
 		for guessed := 0; guessed < access.DefaultFailures; {
@@ -295,6 +300,7 @@ func TestSecondFactor_guessing(t *testing.T) {
 // lost it, but from nobody who holds more than he does.
 func TestSecondFactor_reset(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		lost, _, _ := s.enrolled(t, "sales-1")
 		boss, _, _ := s.enrolled(t, "boss-1")
 		admin := s.member(t, "operator-1")
@@ -328,6 +334,7 @@ func TestSecondFactor_reset(t *testing.T) {
 // One code lets one in, also where several show it at the same time.
 func TestSecondFactor_race(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
 		_, p, recovery := s.enrolled(t, "operator-1")
 		for name, code := range map[string]string{"app": p.later(), "recovery": recovery[0]} {
 			browsers := make([]*browser, 4)

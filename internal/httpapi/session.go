@@ -172,5 +172,5 @@ func (c *call) endOtherSessions() error {
 
 func (c *call) endSessionsOf() error {
 	u, revision, err := c.api.o.Accounts.EndSessionsOf(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.changeAsked())
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }

@@ -242,7 +242,7 @@ func (c *call) patchProfile() error {
 	}
 	c.tenant = c.caller.Tenant
 	u, revision, err := c.directory().PatchProfile(c.ctx(), c.caller, service.Profile{Name: b.patch.Name, Menu: b.patch.Menu}, c.changeOf(b.edit))
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }
 
 func (c *call) setPassword() error {
@@ -259,7 +259,7 @@ func (c *call) setPassword() error {
 		return err
 	}
 	u, revision, err := c.api.o.Accounts.SetPassword(c.ctx(), c.caller, c.tenant, c.g.Param("id"), w.Password, c.changeOf(w.Edit))
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }
 
 func (c *call) showSignIn() error {

@@ -340,12 +340,12 @@ func (c *call) patchUser() error {
 		return err
 	}
 	u, revision, err := c.directory().PatchUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), b.patch, c.changeOf(b.edit))
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }
 
 func (c *call) deleteUser() error {
 	u, revision, err := c.directory().DeleteUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), c.word("hand_over_to"), c.changeAsked())
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }
 
 var handOverNames = names{known: slices.Concat([]string{"to"}, editMembers), closed: true}
@@ -370,7 +370,7 @@ func (c *call) handOver() error {
 
 func (c *call) showUser() error {
 	u, revision, err := c.directory().User(c.ctx(), c.caller, c.tenant, c.g.Param("id"))
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }
 
 func (c *call) showMember() error {
@@ -378,12 +378,12 @@ func (c *call) showMember() error {
 	if code := c.g.Param("code"); err == nil && !slices.Contains(codesOf(u.Groups), code) {
 		err = access.NotFound("group", code)
 	}
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }
 
 // user answers with an account.
-func (c *call) user(status int, u *access.User, revision access.Revision, err error) error {
-	return c.invited(status, u, "", revision, err)
+func (c *call) user(u *access.User, revision access.Revision, err error) error {
+	return c.invited(http.StatusOK, u, "", revision, err)
 }
 
 // userOf is wireUser at a revision.
@@ -453,7 +453,7 @@ func (c *call) switchApplication() error {
 	}
 	act := service.SwitchApplication(c.g.Param("application"), w.Enabled)
 	u, revision, err := c.directory().EditUser(c.ctx(), c.caller, c.tenant, c.g.Param("id"), act, c.changeOf(w.Edit))
-	return c.user(http.StatusOK, &u, revision, err)
+	return c.user(&u, revision, err)
 }
 
 func (c *call) bulkUsers() error {

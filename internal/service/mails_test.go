@@ -90,9 +90,9 @@ func (m *mailroom) runs(mails *service.Mails) {
 	m.t.Cleanup(func() { cancel(); <-done })
 }
 
-func (m *mailroom) mail(user string, purpose access.MailPurpose) access.Mail {
+func (m *mailroom) mail(user string) access.Mail {
 	m.t.Helper()
-	found, err := m.store.MailsTo(m.t.Context(), "default", purpose, []string{user})
+	found, err := m.store.MailsTo(m.t.Context(), "default", access.MailActivate, []string{user})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -101,10 +101,10 @@ func (m *mailroom) mail(user string, purpose access.MailPurpose) access.Mail {
 
 // becomes waits until a mail is as wanted, waking the sender again and again: with
 // a clock that stands still nothing comes due by itself.
-func (m *mailroom) becomes(mails *service.Mails, user string, purpose access.MailPurpose, is func(access.Mail) bool) access.Mail {
+func (m *mailroom) becomes(mails *service.Mails, user string, is func(access.Mail) bool) access.Mail {
 	m.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		found := m.mail(user, purpose)
+		found := m.mail(user)
 		if is(found) {
 			return found
 		}
@@ -152,7 +152,7 @@ func TestMails_activation(t *testing.T) {
 	if link == nil {
 		t.Fatalf("no link in\n%s", got.Text)
 	}
-	sent := m.becomes(mails, "sales-1", access.MailActivate, func(x access.Mail) bool { return x.State == access.MailSent })
+	sent := m.becomes(mails, "sales-1", func(x access.Mail) bool { return x.State == access.MailSent })
 	if want := m.now().Add(24 * time.Hour); !sent.Expires.Equal(want) {
 		t.Errorf("expires %s, want %s", sent.Expires, want)
 	}
@@ -298,12 +298,12 @@ func TestMails_refused(t *testing.T) {
 	mails := m.mails(m.server.Port)
 	m.runs(mails)
 	m.server.Wait(t, 1)
-	failed := m.becomes(mails, "unknown", access.MailActivate, func(x access.Mail) bool { return x.State == access.MailFailed })
+	failed := m.becomes(mails, "unknown", func(x access.Mail) bool { return x.State == access.MailFailed })
 	if failed.Tries != 1 || !strings.Contains(failed.Trouble, "no such mailbox") || !failed.Settled.Equal(m.now()) {
 		t.Errorf("%+v", failed)
 	}
 	for tries, wait := range []time.Duration{15 * time.Second, 30 * time.Second, time.Minute} {
-		full := m.becomes(mails, "full", access.MailActivate, func(x access.Mail) bool {
+		full := m.becomes(mails, "full", func(x access.Mail) bool {
 			return x.Tries == tries+1 && x.Trouble != "" && x.Due.Equal(m.now().Add(wait))
 		})
 		if full.State != access.MailWaiting || !strings.Contains(full.Trouble, "the mailbox is full") {
@@ -312,7 +312,7 @@ func TestMails_refused(t *testing.T) {
 		m.later(wait)
 	}
 	m.later(72 * time.Hour)
-	full := m.becomes(mails, "full", access.MailActivate, func(x access.Mail) bool { return x.State != access.MailWaiting })
+	full := m.becomes(mails, "full", func(x access.Mail) bool { return x.State != access.MailWaiting })
 	if full.State != access.MailFailed || strings.Count(m.log.String(), "a mail was given up") != 2 {
 		t.Errorf("%+v\n%s", full, m.log)
 	}
@@ -347,8 +347,8 @@ func TestMails_serverDown(t *testing.T) {
 	}
 	cancel()
 	<-done
-	first := m.mail("sales-1", access.MailActivate)
-	second := m.mail("sales-2", access.MailActivate)
+	first := m.mail("sales-1")
+	second := m.mail("sales-2")
 	if first.Tries+second.Tries != 1 || first.State != access.MailWaiting || second.State != access.MailWaiting {
 		t.Errorf("tried %d and %d times: %+v", first.Tries, second.Tries, first)
 	}
@@ -368,7 +368,7 @@ func TestMails_none(t *testing.T) {
 			t.Fatalf("%+v", mails.Report())
 		}
 	}
-	if x := m.mail("sales-1", access.MailActivate); x.Tries != 0 || x.State != access.MailWaiting || mails.Configured() {
+	if x := m.mail("sales-1"); x.Tries != 0 || x.State != access.MailWaiting || mails.Configured() {
 		t.Errorf("%+v", x)
 	}
 }

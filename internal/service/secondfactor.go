@@ -33,6 +33,7 @@ func asksSecond(account *access.Account) bool {
 		return false
 	case access.SecondFactorRequired:
 		return true
+	case access.SecondFactorOptional:
 	}
 	return account.SecondFactor.Active()
 }

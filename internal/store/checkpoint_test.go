@@ -99,8 +99,8 @@ func columnsOf(d database, table string) []string {
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()
-	if err != nil || len(columns) < 7 {
-		d.t.Fatal(columns, err)
+	if err != nil || rows.Err() != nil || len(columns) < 7 {
+		d.t.Fatal(columns, err, rows.Err())
 	}
 	return columns
 }

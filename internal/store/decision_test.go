@@ -31,7 +31,7 @@ func decisionsOf(tenant string, n int) []access.Recorded {
 func numbers(found []access.Recorded) []int {
 	ns := make([]int, len(found))
 	for i := range found {
-		ns[i] = int(found[i].Decision.Revision) //nolint:gosec // a test's own
+		ns[i] = int(found[i].Decision.Revision)
 	}
 	return ns
 }
