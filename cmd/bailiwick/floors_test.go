@@ -71,7 +71,7 @@ var owners = map[string][]string{
 	"go.opentelemetry.io/otel":           {"cmd/bailiwick", "internal/cache", "internal/httpapi", "internal/store"},
 	"go.opentelemetry.io/otel/sdk":       {"cmd/bailiwick"},
 	"go.opentelemetry.io/otel/exporters": {"cmd/bailiwick"},
-	"go.yaml.in/yaml":                    {"cmd/bailiwick", "internal/bundle", "internal/config", "internal/engine/plan"},
+	"go.yaml.in/yaml":                    {"cmd/bailiwick", "internal/bundle", "internal/config", "internal/engine/plan", "scripts/requirements"},
 	"github.com/KimMachineGun":           {"cmd/bailiwick"},
 	"github.com/spf13/cobra":             {"cmd/bailiwick"},
 	"github.com/coreos/go-oidc":          {"internal/oidc"},

@@ -302,6 +302,7 @@ func newMatrixHouse(t *testing.T) *matrixHouse {
 // check sends one request as each actor. What changes something is done in a copy
 // of the house, so that everybody meets the same.
 func (m *matrixHouse) check(t *testing.T, r httpapi.Route, e expectation) {
+	t.Helper()
 	path := m.pathOf(r, e)
 	m.must(m.follower.Poll(context.Background())) // nobody else does
 	before := m.footprint()

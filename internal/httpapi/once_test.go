@@ -69,6 +69,7 @@ func (h *house) revisions() int {
 // shows a secret refuses the header.
 func TestOnce_everyRoute(t *testing.T) {
 	onBoth(t, func(t *testing.T, o store.Options) {
+		t.Helper()
 		h := newHouseOn(t, o)
 		things(t, h)
 		n := neighbour(t, h, time.Second)
@@ -112,6 +113,7 @@ func TestOnce_everyRoute(t *testing.T) {
 // one is made, and all are answered alike.
 func TestOnce_twins(t *testing.T) {
 	onBoth(t, func(t *testing.T, o store.Options) {
+		t.Helper()
 		h := newHouseOn(t, o)
 		things(t, h)
 		replicas := []*house{h, neighbour(t, h, time.Second)}

@@ -192,7 +192,7 @@ type PolicyMoved struct { //nolint:errname // it says what happened
 
 // Error says at which revision the tenant is.
 func (e *PolicyMoved) Error() string {
-	return fmt.Sprintf("the plan was made for revision %d; the tenant is at %d", e.Base, e.Now)
+	return fmt.Sprintf("base_revision: the policy was made for revision %d; the tenant is at %d", e.Base, e.Now)
 }
 
 // Unwrap makes it an error of kind ErrStale.
