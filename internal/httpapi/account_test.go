@@ -354,7 +354,7 @@ func TestPassword_ceiling(t *testing.T) {
 	b.send("PATCH", people+"/settings", `{"sign_in":{"min_length":8}}`).want(403, "forbidden")
 }
 
-// TestLinks: the first superuser makes himself by a link, once, and a password
+// TestLinks (Req 73, 74): the first superuser makes himself by a link, once, and a password
 // that is refused does not use it up.
 func TestLinks(t *testing.T) {
 	onEachSite(t, func(t *testing.T, s *site) {
