@@ -99,11 +99,25 @@ func (c *cli) report(err error) {
 	}
 }
 
+// parts are what was changed since, or which guarantees would break and why.
+func parts(p *api.Problem) []string {
+	var lines []string
+	if p.Code == "stale" || p.Code == "guarantee_broken" {
+		for _, d := range p.Details {
+			if !strings.HasSuffix(p.Message, d.Reason) {
+				lines = append(lines, d.Reason)
+			}
+		}
+	}
+	return lines
+}
+
 func reasons(err error) []string {
 	var lines []string
 	var problem *api.Problem
 	var failed *service.TestsFailed
 	var mistakes config.Mistakes
+	var moved *service.PolicyMoved
 	switch {
 	case problemsIn(err) != nil:
 		for _, p := range problemsIn(err) {
@@ -126,7 +140,12 @@ func reasons(err error) []string {
 		}
 		return append(lines, "bailiwick: "+problem.Message)
 	case errors.As(err, &problem):
-		return []string{"bailiwick: " + advice(problem)}
+		return append(parts(problem), "bailiwick: "+advice(problem))
+	case errors.As(err, &moved):
+		for _, o := range moved.Operations {
+			lines = append(lines, o.String())
+		}
+		return append(lines, "bailiwick: "+moved.Error())
 	}
 	return []string{"bailiwick: " + oneLine(err.Error())}
 }
