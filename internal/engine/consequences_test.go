@@ -347,7 +347,7 @@ func touchedBy(d *access.Delta) []string {
 // TestConsequences_likeDecisions holds what is said to be gained, lost and changed
 // against the decisions about everybody, everything, everywhere, at every moment
 // and however conditions come out.
-func TestConsequences_likeDecisions(t *testing.T) { consequences(t, 1, 40) }
+func TestConsequences_likeDecisions(t *testing.T) { consequences(t, 1, 25) }
 
 func TestSoakConsequences(t *testing.T) {
 	if os.Getenv("BAILIWICK_SOAK") == "" {

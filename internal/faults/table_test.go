@@ -285,7 +285,7 @@ func lostRevision(t *testing.T) (w *row, undo func()) {
 // TestTable_storeFull: nothing more can be stored. The error is the database's own.
 func TestTable_storeFull(t *testing.T) {
 	t.Parallel()
-	own := accesstest.OwnMySQL(t, "--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:24M")
+	own := accesstest.OwnMySQL(t, "--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:48M")
 	w := newRow(t, onMySQL(own.Database(t)))
 	db := openMySQL(t, w.store.DSN)
 	makeRoom := fill(t, db)

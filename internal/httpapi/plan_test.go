@@ -9,8 +9,16 @@ import (
 	"testing"
 
 	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/policies"
 )
+
+func init() {
+	maps.Copy(matrix, map[string]entry{
+		"POST /v1/tenants/{tenant}/policy:plan": {need: access.KeyRead, body: policyBody()},
+		"GET /v1/tenants/{tenant}/guarantees":   {need: access.KeyRead},
+	})
+}
 
 // textsOf gives the files of the call centre, with changes.
 func textsOf(t *testing.T, change map[string]string) map[string]string {

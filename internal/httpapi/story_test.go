@@ -114,8 +114,8 @@ func TestStory_callCentreGroups(t *testing.T) {
 		s.must(wantStatus(s.do(http.MethodDelete, "/groups/night?move_to=operators-sales&reason=no+nights+any+more", ""), 200))
 		s.want(true, "user:night-2", "Calls.Queue", "show", "team:sales")
 		all := decode[api.Revisions](t, s.do(http.MethodGet, "/revisions", ""))
-		if last := all.Revisions[len(all.Revisions)-1]; last.Reason != "no nights any more" {
-			t.Errorf("the history ends with %+v", last)
+		if last := all.Revisions[0]; last.Reason != "no nights any more" {
+			t.Errorf("the history begins with %+v", last)
 		}
 	})
 }
