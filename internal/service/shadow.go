@@ -255,10 +255,10 @@ func (s *Shadow) compare(ctx context.Context, q *sample) skip {
 		}
 		s.loaded = nil
 	}
-	s.compared.Add(1)
 	if found != nil {
 		s.report(q, found)
 	}
+	s.compared.Add(1) // last: who sees the count sees its difference too
 	return skipNone
 }
 
