@@ -1,6 +1,9 @@
 package access
 
-import "iter"
+import (
+	"fmt"
+	"iter"
+)
 
 // Combining says how permissions and prohibitions combine.
 type Combining string
@@ -103,6 +106,35 @@ func (p *Policy) EachGrants() iter.Seq2[string, []Grant] {
 			}
 		}
 	}
+}
+
+// Lost names, one by one, the groups and roles that accounts have and the policy
+// does not. Deleted accounts do not count: what is gone is not restored with them.
+func (p *Policy) Lost(users []User) []string {
+	known := map[string]bool{Name(KindRole, SuperuserRole): true}
+	for _, g := range p.Groups {
+		known[Name(KindGroup, g.Code)] = true
+	}
+	for _, r := range p.Roles {
+		known[Name(KindRole, r.Code)] = true
+	}
+	var lost []string
+	for _, u := range users {
+		if u.Status == UserDeleted {
+			continue
+		}
+		for _, l := range u.Groups {
+			if !known[Name(KindGroup, l.To)] {
+				lost = append(lost, fmt.Sprintf("user %s is in group %s", u.ID, l.To))
+			}
+		}
+		for _, l := range u.Roles {
+			if !known[Name(KindRole, l.To)] {
+				lost = append(lost, fmt.Sprintf("user %s has role %s", u.ID, l.To))
+			}
+		}
+	}
+	return lost
 }
 
 // Ours tells whether the policy uses the built-in model. Only then do its

@@ -65,8 +65,7 @@ func (c *call) wantedPast(body string, want *access.Consistency) error {
 
 // directory is that of now, or as it was where the query says so.
 func (c *call) directory() *service.Directory {
-	of, _ := access.ParseAsOf(queryAsOf, c.word(queryAsOf)) // checked by readQuery
-	return c.api.o.Directory.AsOf(of)
+	return c.api.o.Directory.AsOf(c.state(queryAsOf))
 }
 
 // pastRoute tells whether a route can be asked as of an earlier state: all that

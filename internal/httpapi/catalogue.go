@@ -201,10 +201,7 @@ func (r *reader) catalogueMember(name string, a *access.Application, edit *api.E
 	case "version":
 		return r.text(name, &a.Version)
 	case "sections":
-		return r.list(name, func(i int) error {
-			if i == maxSections {
-				r.note(access.Invalid(name, "has more than %d elements", maxSections))
-			}
+		return r.listUpTo(name, maxSections, func(i int) error {
 			var s access.SectionEntry
 			err := r.section(fmt.Sprintf("sections[%d]", i), &s)
 			a.Sections = append(a.Sections, s)
@@ -284,10 +281,7 @@ func (r *reader) menuEntry(field string, to **access.MenuEntry) error {
 }
 
 func (r *reader) declaredActions(field string, to *[]access.ActionEntry) error {
-	return r.list(field, func(i int) error {
-		if i == maxActions {
-			r.note(access.Invalid(field, "has more than %d elements", maxActions))
-		}
+	return r.listUpTo(field, maxActions, func(i int) error {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		var a access.ActionEntry
 		err := r.object(at, &catalogueAction, func(name string) error {
@@ -305,10 +299,7 @@ func (r *reader) declaredActions(field string, to *[]access.ActionEntry) error {
 }
 
 func (r *reader) prerequisites(field string, to *[]access.Prerequisite) error {
-	return r.list(field, func(i int) error {
-		if i == maxActions {
-			r.note(access.Invalid(field, "has more than %d elements", maxActions))
-		}
+	return r.listUpTo(field, maxActions, func(i int) error {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		var q access.Prerequisite
 		err := r.object(at, &prerequisiteNames, func(name string) error {

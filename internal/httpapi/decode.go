@@ -361,6 +361,16 @@ func (r *reader) list(field string, item func(i int) error) error {
 	return err
 }
 
+// listUpTo is list for arrays that may have so many elements.
+func (r *reader) listUpTo(field string, most int, item func(i int) error) error {
+	return r.list(field, func(i int) error {
+		if i == most {
+			r.note(access.Invalid(field, "has more than %d elements", most))
+		}
+		return item(i)
+	})
+}
+
 // attributes reads an object of free form.
 func (r *reader) attributes(field string, to *map[string]any) error {
 	if r.dec.PeekKind() != '{' {

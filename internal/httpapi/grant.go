@@ -73,10 +73,7 @@ func (r *reader) moment(field string, to *time.Time) error {
 // links reads a list of roles.
 func (r *reader) links(field string, to *[]access.Link) error {
 	*to = []access.Link{}
-	return r.list(field, func(i int) error {
-		if i == maxGrants {
-			r.note(access.Invalid(field, "has more than %d elements", maxGrants))
-		}
+	return r.listUpTo(field, maxGrants, func(i int) error {
 		at := fmt.Sprintf("%s[%d].", field, i)
 		var l access.Link
 		err := r.object(at[:len(at)-1], &linkNames, func(name string) error {
@@ -101,10 +98,7 @@ func (r *reader) links(field string, to *[]access.Link) error {
 // grants reads a list of rights.
 func (r *reader) grants(field string, to *[]access.Grant) error {
 	*to = []access.Grant{}
-	return r.list(field, func(i int) error {
-		if i == maxGrants {
-			r.note(access.Invalid(field, "has more than %d elements", maxGrants))
-		}
+	return r.listUpTo(field, maxGrants, func(i int) error {
 		g, err := r.grant(fmt.Sprintf("%s[%d]", field, i))
 		*to = append(*to, g)
 		return err

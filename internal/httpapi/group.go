@@ -487,10 +487,7 @@ func (c *call) changed(revision access.Revision, err error) error {
 }
 
 func (r *reader) newMembers(field string, to *[]service.NewMember) error {
-	return r.list(field, func(i int) error {
-		if i == maxGrants {
-			r.note(access.Invalid(field, "has more than %d elements", maxGrants))
-		}
+	return r.listUpTo(field, maxGrants, func(i int) error {
 		at := fmt.Sprintf("%s[%d].", field, i)
 		var m service.NewMember
 		err := r.object(at[:len(at)-1], &newMemberNames, func(name string) error {

@@ -36,8 +36,6 @@ var planRoutes = []route{
 	},
 }
 
-func init() { routes = rehearsable(append(routes, planRoutes...)) } // the only part that concerns all others
-
 var dryRunParam = param{name: "dry_run", kind: flagParam, text: "Write nothing, and answer with who would gain and lose what: dry_run, base_revision, consequences and broken guarantees."}
 
 // rehearsable adds dry_run to the changes of the directory that have none of their own.

@@ -168,6 +168,12 @@ func (c *call) moment(name string) time.Time {
 	return at
 }
 
+// state is the state that a parameter names; what is in force when it is left out.
+func (c *call) state(name string) access.AsOf {
+	of, _ := access.ParseAsOf(name, c.query[name]) // checked by readQuery
+	return of
+}
+
 // page is the part of a list that is asked for.
 func (c *call) page() service.Page {
 	return service.Page{Size: cmp.Or(c.number("page_size"), service.DefaultPage), Token: c.word("page_token")}

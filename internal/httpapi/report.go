@@ -32,7 +32,7 @@ var reportRoutes = []route{
 	reportRoute("who", "Report who may do something", "Every subject that is allowed it, and by which rule.",
 		(*call).whoReport, param{name: "section"}, param{name: "action"}, param{name: "scope"}, asOfParam),
 	reportRoute("changes", "Report what was changed between two dates", "Newest first, one row for each thing that was changed.",
-		(*call).changesReport, param{name: "from", text: "A revision or a time; from the beginning when left out."}, param{name: "to", text: "A revision or a time; now when left out."}),
+		(*call).changesReport, param{name: "from", kind: stateParam, text: "A revision or a time; from the beginning when left out."}, param{name: "to", kind: stateParam, text: "A revision or a time; now when left out."}),
 	reportRoute("book", "Tell a policy in plain words", "One sentence for each rule, for one holder or for every group.",
 		(*call).bookReport, param{name: "holder", text: "As in rules, for instance g:sales or u:42; every group when left out."}, asOfParam),
 }
@@ -45,22 +45,14 @@ func reportRoute(name, summary, text string, serve func(*call) error, query ...p
 }
 
 func (c *call) accessReport() error {
-	of, err := access.ParseAsOf(queryAsOf, c.word(queryAsOf))
-	if err != nil {
-		return err
-	}
 	r, err := c.api.o.Reports.Access(c.ctx(), c.caller, c.tenant, service.AccessQuery{
-		Of: of, User: c.word("user"), Group: c.word("group"), Section: access.Section(c.word("section")),
+		Of: c.state(queryAsOf), User: c.word("user"), Group: c.word("group"), Section: access.Section(c.word("section")),
 		Used: c.word("used") == "true", UnusedSince: c.moment("unused_since"),
 	})
 	return c.report(&r, err)
 }
 
 func (c *call) whoReport() error {
-	of, err := access.ParseAsOf(queryAsOf, c.word(queryAsOf))
-	if err != nil {
-		return err
-	}
 	ask := access.Request{Section: access.Section(c.word("section")), Scope: access.Scope(c.word("scope")), Actions: []access.Action{access.Action(c.word("action"))}}
 	if ask.Section == "" || ask.Actions[0] == "" {
 		return access.Invalid("section", "is required, and action too")
@@ -68,29 +60,17 @@ func (c *call) whoReport() error {
 	if ask.Scope == "" {
 		ask.Scope = access.Everywhere
 	}
-	r, err := c.api.o.Reports.Who(c.ctx(), c.caller, c.tenant, ask, of)
+	r, err := c.api.o.Reports.Who(c.ctx(), c.caller, c.tenant, ask, c.state(queryAsOf))
 	return c.report(&r, err)
 }
 
 func (c *call) changesReport() error {
-	from, err := access.ParseAsOf("from", c.word("from"))
-	if err != nil {
-		return err
-	}
-	to, err := access.ParseAsOf("to", c.word("to"))
-	if err != nil {
-		return err
-	}
-	r, err := c.api.o.Reports.Changes(c.ctx(), c.caller, c.tenant, from, to)
+	r, err := c.api.o.Reports.Changes(c.ctx(), c.caller, c.tenant, c.state("from"), c.state("to"))
 	return c.report(&r, err)
 }
 
 func (c *call) bookReport() error {
-	of, err := access.ParseAsOf(queryAsOf, c.word(queryAsOf))
-	if err != nil {
-		return err
-	}
-	r, err := c.api.o.Reports.Book(c.ctx(), c.caller, c.tenant, c.word("holder"), of)
+	r, err := c.api.o.Reports.Book(c.ctx(), c.caller, c.tenant, c.word("holder"), c.state(queryAsOf))
 	return c.report(&r, err)
 }
 

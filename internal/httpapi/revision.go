@@ -58,8 +58,8 @@ var revisionRoutes = slices.Concat([]route{
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/diff", tenant: true, need: access.KeyRead,
 		query: []param{
-			{name: "from", text: "The number of a revision, or a time; the newest when left out."},
-			{name: "to", text: "The number of a revision, or a time; the newest when left out."},
+			{name: "from", kind: stateParam, text: "The number of a revision, or a time; the newest when left out."},
+			{name: "to", kind: stateParam, text: "The number of a revision, or a time; the newest when left out."},
 		},
 		serve: (*call).diff, tag: "Administration", summary: "Tell what turns one state of a tenant into another", answer: api.Difference{},
 	},
@@ -173,15 +173,7 @@ func (c *call) showRevision() error {
 }
 
 func (c *call) diff() error {
-	from, err := access.ParseAsOf("from", c.word("from"))
-	if err != nil {
-		return err
-	}
-	to, err := access.ParseAsOf("to", c.word("to"))
-	if err != nil {
-		return err
-	}
-	d, err := c.api.o.History.Diff(c.ctx(), c.caller, c.tenant, from, to)
+	d, err := c.api.o.History.Diff(c.ctx(), c.caller, c.tenant, c.state("from"), c.state("to"))
 	if err != nil {
 		return err
 	}
@@ -191,12 +183,8 @@ func (c *call) diff() error {
 }
 
 func (c *call) policyFiles() error {
-	of, err := access.ParseAsOf(queryAsOf, c.word(queryAsOf))
-	if err != nil {
-		return err
-	}
 	users := c.flag("users")
-	files, state, err := c.api.o.History.Files(c.ctx(), c.caller, c.tenant, of, users != nil && *users)
+	files, state, err := c.api.o.History.Files(c.ctx(), c.caller, c.tenant, c.state(queryAsOf), users != nil && *users)
 	if err != nil {
 		return err
 	}
@@ -204,12 +192,8 @@ func (c *call) policyFiles() error {
 }
 
 func (c *call) blame() error {
-	of, err := access.ParseAsOf(queryAsOf, c.word(queryAsOf))
-	if err != nil {
-		return err
-	}
 	if holder := c.word("holder"); holder != "" {
-		return c.blameHolder(holder, of)
+		return c.blameHolder(holder)
 	}
 	ask, err := c.requestOf(&api.Request{
 		Subject: c.word("subject"), Section: c.word("section"), Scope: c.word("scope"), Action: api.Actions{Names: []string{c.word("action")}},
@@ -220,7 +204,7 @@ func (c *call) blame() error {
 	if err != nil {
 		return err
 	}
-	why, all, err := c.api.o.History.Blame(c.ctx(), c.caller, c.tenant, &ask, of)
+	why, all, err := c.api.o.History.Blame(c.ctx(), c.caller, c.tenant, &ask, c.state(queryAsOf))
 	if err != nil {
 		return err
 	}
@@ -229,8 +213,8 @@ func (c *call) blame() error {
 	return c.reply(http.StatusOK, w)
 }
 
-func (c *call) blameHolder(holder string, of access.AsOf) error {
-	state, all, err := c.api.o.History.BlameHolder(c.ctx(), c.caller, c.tenant, holder, of)
+func (c *call) blameHolder(holder string) error {
+	state, all, err := c.api.o.History.BlameHolder(c.ctx(), c.caller, c.tenant, holder, c.state(queryAsOf))
 	if err != nil {
 		return err
 	}

@@ -237,10 +237,7 @@ func optionalList[T any](r *reader, to **[]T, read func(*[]T) error) error {
 }
 
 func (r *reader) codes(field string, to *[]string) error {
-	return r.list(field, func(i int) error {
-		if i == maxGrants {
-			r.note(access.Invalid(field, "has more than %d elements", maxGrants))
-		}
+	return r.listUpTo(field, maxGrants, func(i int) error {
 		*to = append(*to, "")
 		return r.text(fmt.Sprintf("%s[%d]", field, i), &(*to)[i])
 	})
@@ -257,10 +254,7 @@ func (r *reader) sections(field string, to *[]access.Section) error {
 
 // memberships reads a list of groups, each by its code or as an object.
 func (r *reader) memberships(field string, to *[]access.Link) error {
-	return r.list(field, func(i int) error {
-		if i == maxGrants {
-			r.note(access.Invalid(field, "has more than %d elements", maxGrants))
-		}
+	return r.listUpTo(field, maxGrants, func(i int) error {
 		var l access.Link
 		err := r.membership(fmt.Sprintf("%s[%d]", field, i), &l)
 		*to = append(*to, l)
@@ -464,10 +458,7 @@ func (c *call) bulkUsers() error {
 			if name != "operations" {
 				return r.edit(name, &edit)
 			}
-			return r.list(name, func(i int) error {
-				if i == service.MaxOperations {
-					r.note(access.Invalid(name, "has more than %d elements", service.MaxOperations))
-				}
+			return r.listUpTo(name, service.MaxOperations, func(i int) error {
 				o, err := r.operation(fmt.Sprintf("%s[%d]", name, i))
 				if i < service.MaxOperations {
 					ops = append(ops, o)

@@ -266,6 +266,22 @@ func (a *Authority) sees(ctx context.Context, tenant string, in Reach) (func(nam
 	}, err
 }
 
+// visible gives an error of kind ErrNotFound for what somebody with this reach is
+// not shown, as if it did not exist.
+func (a *Authority) visible(ctx context.Context, tenant string, in Reach, kind access.Kind, code string) error {
+	seen, err := a.sees(ctx, tenant, in)
+	if err != nil {
+		return err
+	}
+	if shown, err := seen(access.Name(kind, code)); err != nil || shown {
+		return err
+	}
+	return access.NotFound(nouns[kind], code)
+}
+
+// nouns are what errors call those who hold rights.
+var nouns = map[access.Kind]string{access.KindUser: "user", access.KindGroup: "group", access.KindRole: "role", access.KindApplication: "application"}
+
 // shown tells whether somebody may look at a subject. Nobody in particular lies
 // beyond a reach that is bounded: whoever does not exist is not shown either, so
 // that the answer does not tell who exists elsewhere.

@@ -214,12 +214,9 @@ func (d *Directory) Group(ctx context.Context, caller access.Caller, tenant, cod
 	var entry GroupEntry
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.authority.sees(ctx, tenant, in)
+		err := d.authority.visible(ctx, tenant, in, access.KindGroup, code)
 		if err != nil {
 			return err
-		}
-		if shown, err := seen(access.Name(access.KindGroup, code)); err != nil || !shown {
-			return cmp.Or(err, access.NotFound("group", code))
 		}
 		revision = r.Revision()
 		entry, err = entryOf(r, r.Policy(), code)

@@ -269,29 +269,7 @@ func (h *History) Rollback(ctx context.Context, caller access.Caller, tenant str
 
 // housed refuses a policy without a group or role that one of its accounts has.
 func housed(p *access.Policy) error {
-	known := map[string]bool{access.Name(access.KindRole, access.SuperuserRole): true}
-	for _, g := range p.Groups {
-		known[access.Name(access.KindGroup, g.Code)] = true
-	}
-	for _, r := range p.Roles {
-		known[access.Name(access.KindRole, r.Code)] = true
-	}
-	var lost []string
-	for _, u := range p.Users {
-		if u.Status == access.UserDeleted {
-			continue
-		}
-		for _, l := range u.Groups {
-			if !known[access.Name(access.KindGroup, l.To)] {
-				lost = append(lost, fmt.Sprintf("user %s is in group %s", u.ID, l.To))
-			}
-		}
-		for _, l := range u.Roles {
-			if !known[access.Name(access.KindRole, l.To)] {
-				lost = append(lost, fmt.Sprintf("user %s has role %s", u.ID, l.To))
-			}
-		}
-	}
+	lost := p.Lost(p.Users)
 	if len(lost) == 0 {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -15,12 +14,8 @@ func (d *Directory) matches(ctx context.Context, tenant string, need Need, in Re
 		return nil
 	}
 	if kind, held := holders[m.Kind]; held && !need.Own {
-		seen, err := d.authority.sees(ctx, tenant, in)
-		if err != nil {
+		if err := d.authority.visible(ctx, tenant, in, kind, m.Code); err != nil {
 			return err
-		}
-		if shown, err := seen(access.Name(kind, m.Code)); err != nil || !shown {
-			return cmp.Or(err, access.NotFound(m.Kind, m.Code))
 		}
 	}
 	thing, err := thingOf(r, m.Kind, m.Code)

@@ -148,14 +148,7 @@ func (d *Directory) maySee(ctx context.Context, caller access.Caller, tenant, id
 		return err
 	}
 	return d.authority.upToDate(ctx, tenant, 0, func() error {
-		sees, err := d.authority.sees(ctx, tenant, in)
-		if err != nil {
-			return err
-		}
-		if shown, err := sees(access.Name(access.KindUser, id)); err != nil || !shown {
-			return cmp.Or(err, access.NotFound("user", id))
-		}
-		return nil
+		return d.authority.visible(ctx, tenant, in, access.KindUser, id)
 	})
 }
 

@@ -276,15 +276,8 @@ func originText(r access.Reached) string {
 
 func holderText(name string) string {
 	kind, id, _ := access.ParseName(name)
-	switch kind {
-	case access.KindGroup:
-		return "group " + id
-	case access.KindRole:
-		return "role " + id
-	case access.KindApplication:
-		return "application " + id
-	case access.KindUser:
-		return "user " + id
+	if noun := nouns[kind]; noun != "" {
+		return noun + " " + id
 	}
 	return name
 }

@@ -102,12 +102,9 @@ func (d *Directory) Role(ctx context.Context, caller access.Caller, tenant, code
 	var entry RoleEntry
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Roles", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.authority.sees(ctx, tenant, in)
+		err := d.authority.visible(ctx, tenant, in, access.KindRole, code)
 		if err != nil {
 			return err
-		}
-		if shown, err := seen(access.Name(access.KindRole, code)); err != nil || !shown {
-			return cmp.Or(err, access.NotFound("role", code))
 		}
 		revision = r.Revision()
 		entry, err = roleEntry(r, r.Policy(), code)

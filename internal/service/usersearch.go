@@ -1,7 +1,6 @@
 package service
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -12,12 +11,9 @@ func (d *Directory) User(ctx context.Context, caller access.Caller, tenant, id s
 	var user access.User
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Users", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.authority.sees(ctx, tenant, in)
+		err := d.authority.visible(ctx, tenant, in, access.KindUser, id)
 		if err != nil {
 			return err
-		}
-		if shown, err := seen(access.Name(access.KindUser, id)); err != nil || !shown {
-			return cmp.Or(err, access.NotFound("user", id))
 		}
 		revision = r.Revision()
 		user, err = r.User(id)

@@ -194,29 +194,7 @@ func merge(p *access.Policy, stored []userRow) (*access.Policy, error) {
 
 // keepsHeld refuses a policy without a group or role that other users have.
 func keepsHeld(p *access.Policy, others []access.User) error {
-	known := map[string]bool{access.Name(access.KindRole, access.SuperuserRole): true}
-	for _, g := range p.Groups {
-		known[access.Name(access.KindGroup, g.Code)] = true
-	}
-	for _, r := range p.Roles {
-		known[access.Name(access.KindRole, r.Code)] = true
-	}
-	var lost []string
-	for _, u := range others {
-		if u.Status == access.UserDeleted {
-			continue // what is gone by then is not restored with him
-		}
-		for _, l := range u.Groups {
-			if !known[access.Name(access.KindGroup, l.To)] {
-				lost = append(lost, fmt.Sprintf("user %s is in group %s", u.ID, l.To))
-			}
-		}
-		for _, l := range u.Roles {
-			if !known[access.Name(access.KindRole, l.To)] {
-				lost = append(lost, fmt.Sprintf("user %s has role %s", u.ID, l.To))
-			}
-		}
-	}
+	lost := p.Lost(others)
 	if len(lost) == 0 {
 		return nil
 	}
