@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -175,26 +174,12 @@ func (d *draft) readTouched() error {
 // writeWhole hands over the whole tenant as it shall be. Users keep their order.
 func (d *draft) writeWhole(s *Store) error {
 	whole := *d.policy
-	left := map[string]access.User{}
-	for _, t := range d.puts {
-		left[t.user.ID] = t.user
-	}
-	err := readUsers(d.ctx, d.tx, d.tenant.ID, "position", func(row userRow) error {
-		u, err := row.user()
-		if put, ok := left[u.ID]; ok {
-			u = put
-			delete(left, put.ID)
-		}
+	err := d.eachUser("position", func(u access.User) error {
 		whole.Users = append(whole.Users, u)
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
-	}
-	for _, t := range d.puts {
-		if u, ok := left[t.user.ID]; ok {
-			whole.Users = append(whole.Users, u)
-		}
 	}
 	if err := whole.Check().Err(); err != nil {
 		return err
@@ -312,19 +297,12 @@ func (d *draft) keepsHeld(before *access.Policy) error {
 	if !d.lost(before) {
 		return nil
 	}
-	var others []access.User
-	err := readUsers(d.ctx, d.tx, d.tenant.ID, "id", func(row userRow) error {
-		if d.put(row.ID) {
-			return nil
-		}
-		u, err := row.user()
-		others = append(others, u)
-		return err
+	var all []access.User
+	err := d.EachUser(func(u access.User) error {
+		all = append(all, u)
+		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return keepsHeld(d.policy, others)
+	return errors.Join(err, keepsHeld(d.policy, all))
 }
 
 func (d *draft) lost(before *access.Policy) bool {
@@ -343,53 +321,24 @@ func (d *draft) lost(before *access.Policy) bool {
 	return slices.ContainsFunc(before.Roles, func(r access.Role) bool { return !there[access.Name(access.KindRole, r.Code)] })
 }
 
-// seats refuses more holders of a licence than it has seats, counting those who
-// were not touched too.
+// seats refuses more holders of a licence than it has seats.
 func (d *draft) seats() error {
-	limits, taken := map[string]int{}, map[string]int{}
+	limits := map[string]int{}
 	for _, l := range d.policy.Licences {
 		if l.Seats > 0 {
 			limits[l.Feature] = l.Seats
 		}
 	}
-	wanted := false
-	for _, t := range d.puts {
-		for _, feature := range t.user.Licences {
-			if t.user.Status != access.UserDeleted {
-				taken[feature]++
-				wanted = wanted || limits[feature] > 0
-			}
-		}
-	}
-	if !wanted {
+	if !slices.ContainsFunc(d.puts, func(t touched) bool {
+		return t.user.Status != access.UserDeleted && slices.ContainsFunc(t.user.Licences, func(f string) bool { return limits[f] > 0 })
+	}) {
 		return nil
 	}
-	err := d.countSeats(taken)
+	taken, err := d.CountSeats()
 	for feature, limit := range limits {
 		if err == nil && taken[feature] > limit {
 			err = &access.Error{Kind: access.ErrExists, Field: "licences", Message: fmt.Sprintf("licence %q has %d seats, and %d users would hold one", feature, limit, taken[feature])}
 		}
 	}
 	return err
-}
-
-// countSeats adds the holders who were not touched.
-func (d *draft) countSeats(taken map[string]int) error {
-	query := "SELECT " + userColumns + ` FROM users WHERE tenant_id = ? AND status <> ? AND body LIKE '%"licences":[%'`
-	return each(d.ctx, d.tx, query, []any{d.tenant.ID, string(access.UserDeleted)}, func(rows *sql.Rows) error {
-		row, err := scanUser(d.tenant.ID, rows)
-		if err != nil || d.put(row.ID) {
-			return err
-		}
-		var held struct {
-			Licences []string `json:"licences"`
-		}
-		if err := json.Unmarshal([]byte(row.Body), &held); err != nil {
-			return err
-		}
-		for _, feature := range held.Licences {
-			taken[feature]++
-		}
-		return nil
-	})
 }

@@ -11,7 +11,11 @@ import (
 
 // EachUser visits every account in the order of ids.
 func (r *reading) EachUser(visit func(access.User) error) error {
-	return readUsers(r.ctx, r.tx, r.tenant.ID, "id", func(row userRow) error {
+	return r.eachUser("id", visit)
+}
+
+func (r *reading) eachUser(order string, visit func(access.User) error) error {
+	return readUsers(r.ctx, r.tx, r.tenant.ID, order, func(row userRow) error {
 		u, err := row.user()
 		if err != nil {
 			return err
@@ -22,11 +26,16 @@ func (r *reading) EachUser(visit func(access.User) error) error {
 
 // EachUser visits every account as the edit has left it.
 func (d *draft) EachUser(visit func(access.User) error) error {
+	return d.eachUser("id", visit)
+}
+
+// eachUser visits new accounts last, in the order in which they were put.
+func (d *draft) eachUser(order string, visit func(access.User) error) error {
 	left := map[string]access.User{}
 	for _, t := range d.puts {
 		left[t.user.ID] = t.user
 	}
-	err := d.reading.EachUser(func(u access.User) error {
+	err := d.reading.eachUser(order, func(u access.User) error {
 		if put, ok := left[u.ID]; ok {
 			u = put
 			delete(left, put.ID)
@@ -65,21 +74,29 @@ func (r *reading) CountSeats() (map[string]int, error) {
 // CountSeats counts as the edit has left the accounts.
 func (d *draft) CountSeats() (map[string]int, error) {
 	held, err := d.reading.CountSeats()
-	if err != nil || len(d.puts) == 0 {
-		return held, err
+	if err == nil {
+		err = d.readTouched()
 	}
-	clear(held)
-	return held, d.EachUser(func(u access.User) error {
-		if u.Status == access.UserDeleted {
-			return nil
+	for _, t := range d.puts {
+		if err == nil && t.old {
+			var was access.User
+			was, err = t.row.user()
+			addSeats(held, &was, -1)
 		}
-		features := slices.Clone(u.Licences)
-		slices.Sort(features)
-		for _, f := range slices.Compact(features) {
-			held[f]++
-		}
-		return nil
-	})
+		addSeats(held, &t.user, 1)
+	}
+	return held, err
+}
+
+func addSeats(held map[string]int, u *access.User, n int) {
+	if u.Status == access.UserDeleted {
+		return
+	}
+	features := slices.Clone(u.Licences)
+	slices.Sort(features)
+	for _, f := range slices.Compact(features) {
+		held[f] += n
+	}
 }
 
 // Account gives one account without reading anything else of its tenant.
