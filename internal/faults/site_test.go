@@ -66,6 +66,7 @@ type site struct {
 	prefix string   // of this site's keys in Redis
 	flags  []string // of every replica
 	key    string
+	tap    *tap // between the replicas and MySQL; none when nil
 }
 
 // newSite prepares a database. Its replicas look and forget quickly, so that
@@ -109,6 +110,9 @@ func (s *site) start(flags ...string) *replica {
 		}
 		r.store = newLine(s.t, config.Addr)
 		config.Addr = r.store.address()
+		if s.tap != nil {
+			config.Addr = s.tap.to(config.Addr)
+		}
 		dsn = config.FormatDSN()
 	}
 	args := append([]string{"serve", "-o", "json", "--listen=127.0.0.1:0", "--allow-empty", "--store-driver=" + s.store.Driver}, s.flags...)
@@ -189,12 +193,20 @@ func (r *replica) do(method, path string, in any) answer {
 	if err != nil {
 		return answer{err: err}
 	}
+	return r.send(method, path, "application/json", body, "")
+}
+
+// send sends a body of any kind, and an Idempotency-Key unless it is empty.
+func (r *replica) send(method, path, media string, body []byte, once string) answer {
 	request, err := http.NewRequestWithContext(context.Background(), method, r.url+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{err: err}
 	}
 	request.Header.Set("Authorization", "Bearer "+r.site.key)
-	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Content-Type", media)
+	if once != "" {
+		request.Header.Set("Idempotency-Key", once)
+	}
 	began := time.Now()
 	response, err := r.http.Do(request)
 	if err != nil {

@@ -403,6 +403,19 @@ func openMySQL(t testing.TB, dsn string) *sql.DB {
 	return db
 }
 
+// openDatabase opens it past all replicas.
+func openDatabase(t testing.TB, o store.Options) *sql.DB {
+	t.Helper()
+	if o.Driver == store.MySQL {
+		return openMySQL(t, o.DSN)
+	}
+	db, err := sql.Open("sqlite", "file:"+o.DSN+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 func sqlExec(t testing.TB, db *sql.DB, statement string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
