@@ -28,14 +28,14 @@ lint: ## formatting, linters, known vulnerabilities
 check: lint test ## what CI runs
 
 bench: ## our figures beside the reference of the same run, and the page of them
-	scripts/services run -- go run ./scripts/bench -json docs/benchmarks/bench.json
+	TMPDIR=$${TMPDIR:-/tmp} scripts/services run -- go run ./scripts/bench -json docs/benchmarks/bench.json
 	go run ./scripts/bench page
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 soak: ## long tests: those named TestSoak..., which ask for BAILIWICK_SOAK=1
-	BAILIWICK_SOAK=1 scripts/services run -- go test $(RACE) -run '^TestSoak' -v -timeout=3h ./...
+	BAILIWICK_SOAK=1 TMPDIR=$${TMPDIR:-/tmp} scripts/services run -- go test $(RACE) -run '^TestSoak' -v -timeout=3h ./...
 
 docker: ## build the container image bailiwick:VERSION
 	docker build --build-arg VERSION=$(VERSION) --tag bailiwick:$(VERSION) .
