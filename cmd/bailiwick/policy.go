@@ -108,6 +108,11 @@ func decider(p *access.Policy) (bundle.Decide, error) {
 	return func(r *access.Request, now time.Time) (access.Decision, error) { return s.Decide(r, now) }, nil
 }
 
+// guard holds a policy against its guarantees, for its tests.
+func guard(p *access.Policy, now time.Time) ([]access.Breach, error) {
+	return engine.Broken(context.Background(), p, now)
+}
+
 // testSummary runs all tests of a bundle and lists what failed.
 func testSummary(ctx context.Context, b *bundle.Bundle) (service.TestReport, error) {
 	if err := ctx.Err(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,8 +28,9 @@ func (c *cli) policyLintCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "lint DIR...",
 		Short: "Find every mistake in policy files",
-		Long: `Find every mistake in policy files, with file, line and column. The exit code is
-3 when there is one; warnings alone leave it at 0.`,
+		Long: `Find every mistake in policy files, with file, line and column, and every
+guarantee that the policy does not keep. The exit code is 3 when there is one;
+warnings alone leave it at 0.`,
 		Example: `  bailiwick policy lint policies/call-center
   bailiwick policy lint policies/* -o json`,
 		Args: between(1, -1),
@@ -82,7 +84,22 @@ func compileProblems(b *bundle.Bundle) access.Problems {
 			})
 		}
 	}
-	return append(warnings, said...)
+	return slices.Concat(warnings, said, brokenGuarantees(&b.Policy))
+}
+
+// brokenGuarantees: a policy that does not keep its guarantees cannot be put into
+// force.
+func brokenGuarantees(p *access.Policy) access.Problems {
+	broken, err := guard(p, time.Now())
+	if err != nil {
+		return problemsIn(err)
+	}
+	var mistakes access.Problems
+	for i := range broken {
+		b := &broken[i]
+		mistakes = append(mistakes, access.Problem{Origin: b.Origin, Code: "guarantee-broken", Message: b.Guarantee + ": " + b.String()})
+	}
+	return mistakes
 }
 
 func (c *cli) linted(dirs int, all access.Problems) error {

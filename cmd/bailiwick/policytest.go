@@ -17,6 +17,14 @@ type testAnswer struct {
 	Failed       int           `json:"failed"`
 	Failures     []testFailure `json:"failures"`
 	Requirements []int         `json:"requirements"` // numbers of those that were shown
+	Guarantees   int           `json:"guarantees"`   // how many are kept
+	Broken       []testBreach  `json:"broken"`
+}
+
+type testBreach struct {
+	Guarantee string   `json:"guarantee"`
+	Breaches  []string `json:"breaches"`
+	Origin    string   `json:"origin"`
 }
 
 type testFailure struct {
@@ -34,9 +42,11 @@ func (c *cli) policyTestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test DIR...",
 		Short: "Run the decision tests of policy files",
-		Long: `Run the decision tests of policy files by the same engine that answers in
-production. The exit code is 3 when a policy is invalid and 4 when an answer is
-not the expected one.`,
+		Long: `Run the decision tests of policy files, and hold the policies against their
+guarantees, by the same engine that answers in production. The exit code is 3 when
+a policy is invalid and 4 when an answer is not the expected one or a guarantee is
+not kept. With a filter, only questions are asked. Guarantees are looked at for the
+accounts that the files list.`,
 		Example: `  bailiwick policy test policies/call-center
   bailiwick policy test policies/* --subject 'user:operator-*' --verbose
   bailiwick policy test policies/call-center -o junit > report.xml`,
@@ -78,6 +88,7 @@ func parseNow(text string, now *time.Time) (err error) {
 func runTests(dirs []string, o bundle.RunOptions) (*bundle.Report, error) {
 	var bundles []*bundle.Bundle
 	var problems access.Problems
+	o.Guard = guard
 	for _, dir := range dirs {
 		b, err := readFolder(dir)
 		if found := problemsIn(err); found != nil {
@@ -106,8 +117,9 @@ func runTests(dirs []string, o bundle.RunOptions) (*bundle.Report, error) {
 			return nil, err
 		}
 		all.Suites = append(all.Suites, inFolder(dirs[i], report)...)
+		all.Guarantees = append(all.Guarantees, report.Guarantees...)
 	}
-	if asked, _ := all.Count(); asked == 0 {
+	if asked, _ := all.Count(); asked+len(all.Guarantees) == 0 {
 		return nil, usage("there is no question to ask; write tests/*.yaml or another filter")
 	}
 	return all, nil
@@ -142,6 +154,10 @@ func inFolder(dir string, r *bundle.Report) []bundle.SuiteResult {
 			}
 		}
 	}
+	for i := range r.Guarantees {
+		at := &r.Guarantees[i].Origin
+		at.File = joinPath(dir, at.File)
+	}
 	return r.Suites
 }
 
@@ -166,6 +182,12 @@ func testsOf(report *bundle.Report) testAnswer {
 	a := testAnswer{Passed: asked - failed, Failed: failed, Failures: []testFailure{}}
 	a.Requirements = slices.AppendSeq([]int{}, maps.Keys(report.Requirements()))
 	slices.Sort(a.Requirements)
+	a.Guarantees, a.Broken = len(report.Guarantees)-report.Broken(), []testBreach{}
+	for _, g := range report.Guarantees {
+		if len(g.Breaches) > 0 {
+			a.Broken = append(a.Broken, testBreach{g.Name, g.Breaches, g.Origin.String()})
+		}
+	}
 	for _, s := range report.Suites {
 		for _, t := range s.Tests {
 			for _, q := range t.Answers {

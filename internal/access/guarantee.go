@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -102,6 +103,37 @@ type Breach struct {
 	Count     int       // for GuaranteeAtMost: how many there would be
 	Path      []string  // from the holder by links to the rule, each as it stands in Casbin's files
 	Why       string    // one sentence
+	Origin    Origin    // where the guarantee was written
+	Rule      Origin    // where the rule was written that Path ends with
+}
+
+// String tells a breach in one sentence, without the guarantee's name: why, what,
+// and the way from the holder to the rule.
+func (b *Breach) String() string {
+	text := b.Why
+	if b.Action != "" {
+		text += fmt.Sprintf(" (%s on %s at %s)", b.Action, b.Section, b.Scope)
+	}
+	if !b.From.IsZero() {
+		text += " from " + b.From.UTC().Format(time.RFC3339)
+	}
+	if b.Holder == "" {
+		return text
+	}
+	text += ": " + b.Holder
+	for i, line := range b.Path {
+		if i == len(b.Path)-1 {
+			text += " <- " + line
+			continue
+		}
+		if values := strings.Split(line, ", "); len(values) > 2 {
+			text += " <- " + values[2]
+		}
+	}
+	if at := b.Rule.String(); at != "" {
+		text += " at " + at
+	}
+	return text
 }
 
 // guarantees checks what guarantees say about what there is.

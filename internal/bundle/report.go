@@ -12,7 +12,15 @@ import (
 
 // Report is what came of a run of decision tests.
 type Report struct {
-	Suites []SuiteResult
+	Suites     []SuiteResult
+	Guarantees []GuaranteeResult
+}
+
+// GuaranteeResult is what came of looking at one guarantee.
+type GuaranteeResult struct {
+	Name     string
+	Origin   access.Origin
+	Breaches []string // each with the way that leads to it; none: it is kept
 }
 
 // SuiteResult is what came of one suite.
@@ -69,10 +77,22 @@ func (s *SuiteResult) count() (asked, failed int) {
 	return asked, failed
 }
 
-// Passed tells whether every question got its expected answer.
+// Broken counts the guarantees that are not kept.
+func (r *Report) Broken() int {
+	n := 0
+	for i := range r.Guarantees {
+		if len(r.Guarantees[i].Breaches) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Passed tells whether every question got its expected answer, and every
+// guarantee is kept.
 func (r *Report) Passed() bool {
 	_, failed := r.Count()
-	return failed == 0
+	return failed+r.Broken() == 0
 }
 
 // Requirements gives the numbers of requirements that the run has shown, each
@@ -106,14 +126,32 @@ func (r *Report) Text(w io.Writer, verbose bool) error {
 			s.Tests[i].text(out, &s, verbose)
 		}
 	}
+	for i := range r.Guarantees {
+		r.Guarantees[i].text(out, verbose)
+	}
 	asked, failed := r.Count()
 	summary := fmt.Sprintf("%s in %s of %s", plural(asked, "question"), plural(tests, "test"), plural(len(r.Suites), "suite"))
-	if failed > 0 {
+	if n := len(r.Guarantees); n > 0 {
+		summary += ", " + plural(n, "guarantee")
+	}
+	switch broken := r.Broken(); {
+	case broken > 0:
+		fmt.Fprintf(out, "FAILED %s and %s of %s\n", plural(failed, "question"), plural(broken, "guarantee"), summary)
+	case failed > 0:
 		fmt.Fprintf(out, "FAILED %d of %s\n", failed, summary)
-	} else {
+	default:
 		fmt.Fprintf(out, "ok %s\n", summary)
 	}
 	return out.Flush()
+}
+
+func (g *GuaranteeResult) text(out io.Writer, verbose bool) {
+	for _, b := range g.Breaches {
+		fmt.Fprintf(out, "FAIL %s: guarantee %s\n     %s\n", g.Origin, g.Name, b)
+	}
+	if verbose && len(g.Breaches) == 0 {
+		fmt.Fprintf(out, "    ok guarantee %s\n", g.Name)
+	}
 }
 
 func plural(n int, noun string) string {
@@ -178,8 +216,14 @@ type (
 // JUnit writes the report as JUnit XML.
 func (r *Report) JUnit(w io.Writer) error {
 	var all junitSuites
-	for _, s := range r.Suites {
-		suite := s.junit()
+	suites := make([]junitSuite, 0, len(r.Suites)+1)
+	for i := range r.Suites {
+		suites = append(suites, r.Suites[i].junit())
+	}
+	if len(r.Guarantees) > 0 {
+		suites = append(suites, r.guarantees())
+	}
+	for _, suite := range suites {
 		all.Suites = append(all.Suites, suite)
 		all.Tests, all.Failures, all.Errors = all.Tests+suite.Tests, all.Failures+suite.Failures, all.Errors+suite.Errors
 	}
@@ -212,6 +256,19 @@ func (s *SuiteResult) junit() junitSuite {
 			}
 			suite.Cases = append(suite.Cases, c)
 		}
+	}
+	return suite
+}
+
+// guarantees are a suite of their own, one case each.
+func (r *Report) guarantees() junitSuite {
+	suite := junitSuite{Name: "guarantees", File: r.Guarantees[0].Origin.File, Tests: len(r.Guarantees), Failures: r.Broken()}
+	for _, g := range r.Guarantees {
+		c := junitCase{Class: "guarantees", Name: g.Name, File: g.Origin.File, Line: g.Origin.Line}
+		if len(g.Breaches) > 0 {
+			c.Failure = &junitFailure{Message: g.Breaches[0], Text: g.Origin.String() + ": " + strings.Join(g.Breaches, "\n")}
+		}
+		suite.Cases = append(suite.Cases, c)
 	}
 	return suite
 }

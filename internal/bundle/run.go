@@ -21,7 +21,12 @@ type Decide func(r *access.Request, now time.Time) (access.Decision, error)
 type RunOptions struct {
 	Filter Filter
 	Now    time.Time // the clock of tests without one of their own; zero: the real one
+	Guard  Guard     // looks at guarantees; they are not looked at when nil, nor under a filter
 }
+
+// Guard tells which of its own guarantees a policy does not keep from a moment on:
+// the engine, which this package must not know.
+type Guard func(p *access.Policy, now time.Time) ([]access.Breach, error)
 
 // Filter picks questions by patterns as path.Match knows them. An empty pattern
 // picks everything.
@@ -50,6 +55,11 @@ func RunTests(b *Bundle, compile Decider, o RunOptions) (*Report, error) {
 	for i := range b.Tests {
 		if err := r.suite(&b.Tests[i], report); err != nil {
 			return nil, fmt.Errorf("compile the policy for %s: %w", b.Tests[i].Origin.File, err)
+		}
+	}
+	if o.Guard != nil && o.Filter == (Filter{}) {
+		if err := r.guarantees(o.Guard, report); err != nil {
+			return nil, fmt.Errorf("look at the guarantees: %w", err)
 		}
 	}
 	if asked, _ := report.Count(); asked == 0 && o.Filter != (Filter{}) {
@@ -97,6 +107,24 @@ type runner struct {
 	filter  Filter
 	now     time.Time
 	plain   Decide // by the policy as it is
+}
+
+// guarantees notes of each guarantee what breaks it.
+func (r *runner) guarantees(guard Guard, report *Report) error {
+	broken, err := guard(&r.bundle.Policy, r.now)
+	if err != nil {
+		return err
+	}
+	for _, g := range r.bundle.Policy.Guarantees {
+		result := GuaranteeResult{Name: g.Name, Origin: g.Origin}
+		for i := range broken {
+			if broken[i].Guarantee == g.Name {
+				result.Breaches = append(result.Breaches, broken[i].String())
+			}
+		}
+		report.Guarantees = append(report.Guarantees, result)
+	}
+	return nil
 }
 
 func (r *runner) suite(s *Suite, report *Report) error {

@@ -46,6 +46,19 @@ func (e *Engine) Breaches(ctx context.Context, before, after access.Sight, who [
 	return g.breaches(who)
 }
 
+// Broken tells which of its own guarantees a policy does not keep, at some moment or
+// at any later one. Only accounts that are delivered with it are known.
+func Broken(ctx context.Context, p *access.Policy, now time.Time) ([]access.Breach, error) {
+	if len(p.Guarantees) == 0 {
+		return nil, nil
+	}
+	s, err := Compile(p.Facts())
+	if err != nil {
+		return nil, err
+	}
+	return (&Engine{}).Breaches(ctx, nil, &Sight{snapshot: s, now: now}, nil)
+}
+
 // guard looks at guarantees of one snapshot.
 type guard struct {
 	*side
@@ -138,7 +151,7 @@ func (g *guard) breaches(who []string) ([]access.Breach, error) {
 	for _, o := range g.all {
 		if o.Rule == access.AtMost && o.users > o.Most {
 			g.found = append(g.found, access.Breach{
-				Guarantee: o.Name, Section: o.Rights[0].Section, Scope: o.where(), Count: o.users,
+				Guarantee: o.Name, Origin: o.Origin, Section: o.Rights[0].Section, Scope: o.where(), Count: o.users,
 				Why: fmt.Sprintf("%d users would hold it, and %d may", o.users, o.Most),
 			})
 		}
@@ -237,11 +250,11 @@ func (g *guard) look(name string, p person) error {
 				if o.told++; o.told > maxBreaches {
 					continue
 				}
-				b.Guarantee, b.Holder, b.Scope = o.Name, name, scope
+				b.Guarantee, b.Origin, b.Holder, b.Scope = o.Name, o.Origin, name, scope
 				if t.After(g.now) {
 					b.From = t
 				}
-				if err := g.way(&b); err != nil {
+				if err := g.way(o, &b); err != nil {
 					return err
 				}
 				g.found = append(g.found, b)
@@ -355,8 +368,9 @@ func (g *guard) breach(cell int, why string) access.Breach {
 }
 
 // way finds by which links and which rule a holder comes to a right, or which
-// one keeps it from him.
-func (g *guard) way(b *access.Breach) error {
+// one keeps it from him. A rule that has the condition that is demanded breaks
+// nothing.
+func (g *guard) way(o *guarded, b *access.Breach) error {
 	at := g.sight
 	if !b.From.IsZero() {
 		later := *g.sight
@@ -379,10 +393,13 @@ func (g *guard) way(b *access.Breach) error {
 		if above := h.Section == allSections || h.Section.Above(b.Section); h.Section != b.Section && (!above || !h.Act.Inherits()) {
 			continue
 		}
+		if o.proof != nil && h.Condition != access.NoCondition && o.proof.about(h.Condition, g.frame)[0] {
+			continue
+		}
 		for _, l := range r.Path {
 			b.Path = append(b.Path, l.String())
 		}
-		b.Path = append(b.Path, r.Rule.String())
+		b.Path, b.Rule = append(b.Path, r.Rule.String()), r.Rule.Origin
 		return nil
 	}
 	return nil

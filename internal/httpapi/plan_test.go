@@ -62,7 +62,7 @@ func turned(c api.Consequences, turn, section string) (users []string) {
 	return users
 }
 
-const fewerCalls = "apiVersion: bailiwick/v1\nkind: Role\ncode: call-handling\nname: Call handling\ngrants:\n  - {section: Calls.Card, rights: [show]}\n"
+const fewerCalls = "apiVersion: bailiwick/v1\nkind: Role\ncode: call-handling\nname: Call handling\ngrants:\n  - {section: Calls.Queue, rights: [show, accept]}\n  - {section: Calls.Card, rights: [show]}\n"
 
 // Req 84, 114: before anything is changed it is told who loses what; exactly what
 // was planned is applied, and nothing where the tenant has moved on.
@@ -119,7 +119,7 @@ func TestPlan_dryRun(t *testing.T) {
 		t.Helper()
 		before := s.revision()
 		for _, tc := range []struct{ method, path, body, section string }{
-			{http.MethodDelete, "/groups/operators-sales?move_to=newcomers&dry_run=true", "", "Calls.Queue"},
+			{http.MethodDelete, "/groups/operators-support?move_to=newcomers&dry_run=true", "", "Calls.Queue"},
 			{http.MethodPatch, "/groups/operators?dry_run=true", `{"roles":[]}`, "Calls.Queue"},
 			{http.MethodPatch, "/roles/call-handling?dry_run=true", `{"grants":[]}`, "Calls.Queue"},
 		} {

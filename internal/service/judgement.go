@@ -8,8 +8,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -254,27 +252,7 @@ func (*GuaranteeBroken) Unwrap() error { return ErrConflict }
 // BreachText tells a breach in one sentence: which guarantee, whom, what, and the
 // way from the holder to the rule.
 func BreachText(b *access.Breach) string {
-	text := b.Guarantee + " would be broken: " + b.Why
-	if b.Action != "" {
-		text += fmt.Sprintf(" (%s on %s at %s)", b.Action, b.Section, b.Scope)
-	}
-	if !b.From.IsZero() {
-		text += " from " + b.From.UTC().Format(time.RFC3339)
-	}
-	if b.Holder == "" {
-		return text
-	}
-	text += ": " + b.Holder
-	for i, line := range b.Path {
-		if i == len(b.Path)-1 {
-			text += " <- " + line
-			continue
-		}
-		if values := strings.Split(line, ", "); len(values) > 2 {
-			text += " <- " + values[2]
-		}
-	}
-	return text
+	return b.Guarantee + " would be broken: " + b.String()
 }
 
 // indirect: who is no superuser changes what others may do by way of catalogue and

@@ -120,10 +120,25 @@ func (p *Policies) Load(ctx context.Context, caller access.Caller, tenant string
 	if err == nil && stale {
 		err = p.moved(ctx, tenant, o.Base, head, &bundle.Policy)
 	}
-	if err != nil || o.DryRun {
+	switch {
+	case err != nil:
 		return result, err
+	case o.DryRun:
+		return result, p.tried(ctx, caller, &bundle.Policy, head)
 	}
 	return result, p.write(ctx, caller, &bundle.Policy, o, &result)
+}
+
+// tried goes through a load without making it, and gives whatever would refuse it.
+func (p *Policies) tried(ctx context.Context, caller access.Caller, policy *access.Policy, head access.Revision) error {
+	if head == 0 {
+		return p.authority.keepsItself(ctx, policy)
+	}
+	j, _, err := p.rehearse(ctx, caller, policy, access.AnyRevision)
+	if err == nil && j != nil && len(j.broken) > 0 {
+		err = &GuaranteeBroken{Breaches: j.broken}
+	}
+	return err
 }
 
 // planned refuses files that are not those of the plan that is to be applied.
@@ -193,6 +208,9 @@ func (p *Policies) check(ctx context.Context, tenant string, files fs.FS, result
 func (p *Policies) write(ctx context.Context, caller access.Caller, policy *access.Policy, o LoadOptions, result *LoadResult) error {
 	change := access.Change{Base: o.Base, Author: caller.Name, Source: o.Source, Reason: o.Reason}
 	if result.Revision == 0 {
+		if err := p.authority.keepsItself(ctx, policy); err != nil {
+			return err // and no empty tenant is left behind
+		}
 		created, err := p.create(ctx, policy, change)
 		if err != nil {
 			return err
@@ -246,10 +264,7 @@ func (a *Authority) judgePolicy(ctx context.Context, caller access.Caller, polic
 	}
 	now, err := a.sights.Sight(policy.Tenant)
 	if errors.Is(err, access.ErrNotFound) || err == nil && !now.Frame().Ours() {
-		if j.after, err = a.sights.Imagine(policy.Facts()); err != nil {
-			return j, err
-		}
-		return j, a.guarantees(ctx, j, c.Rehearse)
+		return j, a.alone(ctx, policy, j, c.Rehearse)
 	}
 	if err != nil {
 		return j, err
@@ -261,4 +276,20 @@ func (a *Authority) judgePolicy(ctx context.Context, caller access.Caller, polic
 		return j, err
 	}
 	return j, a.guarantees(ctx, j, c.Rehearse)
+}
+
+// alone holds a policy against its guarantees by what it says itself.
+func (a *Authority) alone(ctx context.Context, policy *access.Policy, j *judgement, rehearse bool) (err error) {
+	if j.after, err = a.sights.Imagine(policy.Facts()); err != nil {
+		return err
+	}
+	return a.guarantees(ctx, j, rehearse)
+}
+
+// keepsItself refuses a policy that breaks its own guarantees.
+func (a *Authority) keepsItself(ctx context.Context, policy *access.Policy) error {
+	if a == nil || policy.Model != "" {
+		return nil
+	}
+	return a.alone(ctx, policy, &judgement{}, false)
 }
