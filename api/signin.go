@@ -112,14 +112,30 @@ type LinkedSuperuser struct {
 
 // Settings are what holds for a tenant as a whole.
 type Settings struct {
-	SignIn   SignInRules `json:"sign_in"`
-	Revision uint64      `json:"revision,omitzero"`
+	SettingsFields
+	Revision uint64 `json:"revision,omitzero"`
+}
+
+// SettingsFields are what can be changed about them.
+type SettingsFields struct {
+	SignIn   SignInRules  `json:"sign_in"`
+	Accounts AccountRules `json:"accounts"`
+	// Every regular group must be based on another one.
+	GroupsNeedBase bool `json:"groups_need_base"`
 }
 
 // SettingsPatch changes the settings that are named.
 type SettingsPatch struct {
-	SignIn SignInRules `json:"sign_in"`
+	SettingsFields
 	Edit
+}
+
+// AccountRules are what is demanded of accounts that are made or changed.
+type AccountRules struct {
+	// A regular expression (RE2) that the whole e-mail must match; any will do when left out.
+	EmailPattern string `json:"email_pattern,omitempty"`
+	// Fields that must not be empty: external_id, attributes.NAME.
+	Required []string `json:"required,omitempty"`
 }
 
 // SignInRules are the rules of signing in. 0 means the default.

@@ -87,7 +87,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, has asid
 		Secret: s.Secret, Clock: now, Log: log, Purge: purging(s, cfg.Directory.RestoreWindow),
 	})
 	h.refusals = service.NewRefusals(s, service.RefusalsOptions{Age: cfg.Audit.RefusalAge, Rows: cfg.Audit.RefusalRows, Clock: now, Log: log})
-	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log, Refusals: h.refusals})
+	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log, Refusals: h.refusals, Unsealed: unsealed(cfg)})
 	h.refusals.Under(h.authority, h.follower)
 	h.keys.Under(h.authority)
 	h.decisions = service.NewDecisions(h.kept, h.follower, h.authority)

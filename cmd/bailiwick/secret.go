@@ -20,7 +20,7 @@ import (
 // MySQL has set no secret.
 func secondFactors(cfg config.Config, log *slog.Logger) (*service.Sealer, error) {
 	secret := cfg.Server.Secret
-	if secret == "" && cfg.Store.DriverName() == store.SQLite {
+	if secret == "" && !unsealed(cfg) {
 		var err error
 		if secret, err = keptSecret(cfg.Store.DSN + ".secret"); err != nil {
 			return nil, fmt.Errorf("server.secret: %w", err)
@@ -31,6 +31,12 @@ func secondFactors(cfg config.Config, log *slog.Logger) (*service.Sealer, error)
 		return nil, nil
 	}
 	return service.NewSealer(secret, "second factor")
+}
+
+// unsealed tells whether there is no secret, and none is made: beside a database
+// that others use it would not be theirs.
+func unsealed(cfg config.Config) bool {
+	return cfg.Server.Secret == "" && cfg.Store.DriverName() != store.SQLite
 }
 
 // keptSecret reads a secret from a file that only we can read, and makes it where

@@ -23,11 +23,11 @@ type Change struct {
 // Match makes a change depend on one thing as its author has seen it, however
 // much else was changed since.
 type Match struct {
-	Kind string // "group", "role", "user", "application", "scope" or "licence"
-	Code string // or id
+	Kind string // "group", "role", "user", "application", "scope", "licence" or "settings"
+	Code string // or id; empty for the settings
 	// Judge is given the thing as it stands when the change is made, inside its
-	// transaction: a Group, Role, User, Application, ScopeNode or Licence, or nil
-	// where there is none. Its error refuses the change.
+	// transaction: a Group, Role, User, Application, ScopeNode, Licence or the
+	// settings, or nil where there is none. Its error refuses the change.
 	Judge func(thing any) error
 }
 

@@ -16,6 +16,8 @@ const (
 	MailPasswordChanged   MailPurpose = "password-changed"    // somebody else has set the password
 	MailEmailChanged      MailPurpose = "email-changed"       // to the address of before
 	MailSecondFactorReset MailPurpose = "second-factor-reset" // somebody else has taken the second factor away
+	MailSecondFactorOn    MailPurpose = "second-factor-on"    // he has set one up
+	MailSecondFactorOff   MailPurpose = "second-factor-off"   // he does without one
 )
 
 // MailState tells how far a mail has come.

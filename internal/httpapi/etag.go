@@ -45,6 +45,7 @@ var thingPaths = []thingPath{
 	{applicationPath + "/{application}", "application", "application"},
 	{scopePath + "/{scope}", "scope", "scope"},
 	{licencePath + "/{feature}", "licence", "feature"},
+	{settingsPath, "settings", ""},
 }
 
 // thing gives the kind and the path parameter of the one thing that a route is
@@ -106,6 +107,8 @@ func (c *call) wireOf(thing any) any {
 		return applicationOf(&x)
 	case access.ScopeNode:
 		return nodeOf(x, 0)
+	case service.Settings:
+		return settingsOf(&x)
 	case access.Licence:
 		return licenceOf(service.LicenceEntry{Licence: x})
 	}
@@ -129,6 +132,8 @@ func (c *call) fieldsOf(w any) any {
 		fields = []any{"scope", x.Scope, x.Parent, x.Name}
 	case api.CreatedScope:
 		return c.fieldsOf(x.ScopeNode)
+	case api.Settings:
+		fields = []any{"settings", x.SettingsFields}
 	case api.Licence:
 		fields = []any{"licence", x.Feature, x.Seats}
 	default:

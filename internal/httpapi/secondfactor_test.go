@@ -48,6 +48,16 @@ func (s *site) asksFor(mode access.SecondFactorMode) {
 	s.must(s.follower.Poll(s.t.Context()))
 }
 
+// told checks whether a mail to somebody waits, or does not.
+func (s *site) told(id string, purpose access.MailPurpose, want bool) {
+	s.t.Helper()
+	waiting, err := s.store.MailsTo(s.t.Context(), "people", purpose, []string{id})
+	s.must(err)
+	if got := strings.EqualFold(waiting[id].To, id+"@example.com"); got != want {
+		s.t.Errorf("a mail %s to %s waits: %v", purpose, id, got)
+	}
+}
+
 // phone is the app that makes codes.
 type phone struct {
 	site *site
@@ -171,7 +181,10 @@ func TestSecondFactor(t *testing.T) {
 
 		b.post(ownFactor+":disable", proof("")).want(400, "invalid")
 		b.post(ownFactor+":disable", withCode(p.later())).want(400, "invalid") // without the password
+		s.told("operator-1", access.MailSecondFactorOn, true)
+		s.told("operator-1", access.MailSecondFactorOff, false)
 		b.post(ownFactor+":disable", proof(p.later())).want(204, "")
+		s.told("operator-1", access.MailSecondFactorOff, true)
 		if by := s.browser(t).signIn("operator-1@example.com", ownPassword); by.Next != "" {
 			t.Errorf("asked for %q", by.Next)
 		}
@@ -320,6 +333,8 @@ func TestSecondFactor_reset(t *testing.T) {
 		boss.send("GET", "/v1/session", "").want(200, "")
 
 		admin.post(people+"/users/sales-1/second-factor:reset", `{"reason":"the phone is lost"}`).want(200, "")
+		s.told("sales-1", access.MailSecondFactorReset, true)
+		s.told("boss-1", access.MailSecondFactorReset, false)
 		lost.send("GET", "/v1/session", "").want(401, "signed_out")
 		if by := s.browser(t).signIn("sales-1@example.com", ownPassword); by.Next != "" {
 			t.Errorf("asked for %q", by.Next)

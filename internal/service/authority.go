@@ -40,6 +40,7 @@ type Foresight interface {
 type AuthorityOptions struct {
 	Log      *slog.Logger // where refused attempts are noted
 	Refusals *Refusals    // and recorded; nil: they are not
+	Unsealed bool         // nothing can be encrypted here, so nobody can set up a second factor
 }
 
 // NewAuthority asks what callers may do of what is in force.

@@ -361,6 +361,9 @@ func (h *History) undo(ctx context.Context, caller access.Caller, tenant string,
 	if o.DryRun || len(u.Operations) == 0 {
 		return u, h.policies.wouldFit(want)
 	}
+	if err := h.authority.attainable(want); err != nil {
+		return u, err
+	}
 	result := LoadResult{Tenant: tenant, Revision: u.Base}
 	err = h.policies.write(ctx, caller, want, LoadOptions{Base: u.Base, Reason: o.Reason, Source: o.Source}, &result)
 	u.Revision = result.Revision
@@ -372,8 +375,7 @@ func (p *Policies) wouldFit(want *access.Policy) error {
 	if err := want.Check().Err(); err != nil {
 		return err
 	}
-	_, err := p.engine.Prepare(want.Facts())
-	return err
+	return p.fits(want)
 }
 
 // reverted puts what a revision has changed back into the policy of now.

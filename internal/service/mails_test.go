@@ -197,6 +197,7 @@ func TestMails_texts(t *testing.T) {
 	m := newMailroom(t, accesstest.MailServerOptions{})
 	purposes := []access.MailPurpose{
 		access.MailActivate, access.MailReset, access.MailPasswordChanged, access.MailEmailChanged, access.MailSecondFactorReset,
+		access.MailSecondFactorOn, access.MailSecondFactorOff,
 	}
 	many := 0
 	for i, language := range []any{"en", "de-AT", "xx", nil, 5} {

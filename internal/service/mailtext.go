@@ -134,6 +134,12 @@ If you did not expect this, talk to your administrator.`,
 		access.MailSecondFactorReset: `Your second factor at {{.Service}} was reset
 An administrator has taken the second factor away from your account. You can set up another one when you
 have signed in. If you did not expect this, talk to your administrator.`,
+		access.MailSecondFactorOn: `A second factor was set up at {{.Service}}
+Signing in to your account asks for a code of your app from now on, besides the password. If this was not you,
+somebody knows your password: talk to your administrator at once.`,
+		access.MailSecondFactorOff: `Your second factor at {{.Service}} was switched off
+Signing in to your account asks for nothing but the password from now on. If this was not you, somebody knows
+your password and has your second factor: talk to your administrator at once.`,
 	}),
 	"de": parsed("Guten Tag{{with .Name}} {{.}}{{end}},", "{{.Service}}, Mandant {{.Tenant}}. Diese Nachricht schrieb ein Programm; Antworten liest niemand.", map[access.MailPurpose]string{
 		access.MailActivate: `Ihr Konto bei {{.Service}}
@@ -158,6 +164,12 @@ Haben Sie das nicht erwartet, wenden Sie sich an Ihre Verwaltung.`,
 		access.MailSecondFactorReset: `Ihr zweiter Faktor bei {{.Service}} wurde zurückgesetzt
 die Verwaltung hat den zweiten Faktor Ihres Kontos entfernt. Nach der Anmeldung können Sie einen neuen
 einrichten. Haben Sie das nicht erwartet, wenden Sie sich an Ihre Verwaltung.`,
+		access.MailSecondFactorOn: `Zweiter Faktor für {{.Service}} eingerichtet
+die Anmeldung an Ihrem Konto verlangt ab jetzt neben dem Passwort einen Code Ihrer App. Waren Sie das nicht,
+kennt jemand Ihr Passwort: Wenden Sie sich sofort an Ihre Verwaltung.`,
+		access.MailSecondFactorOff: `Ihr zweiter Faktor bei {{.Service}} wurde abgeschaltet
+die Anmeldung an Ihrem Konto verlangt ab jetzt nur noch das Passwort. Waren Sie das nicht, kennt jemand Ihr
+Passwort und hat Ihren zweiten Faktor: Wenden Sie sich sofort an Ihre Verwaltung.`,
 	}),
 }
 

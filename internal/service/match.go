@@ -47,6 +47,8 @@ func thingOf(r access.Reading, kind, code string) (any, error) {
 		if i := licenceAt(p, code); i >= 0 {
 			return p.Licences[i], nil
 		}
+	case "settings":
+		return settingsOf(p), nil
 	case "application":
 		all := access.WithOurselves(p.Catalogue, p.Root)
 		if i := applicationAt(all, code); i >= 0 {

@@ -199,10 +199,18 @@ func (p *Policies) check(ctx context.Context, tenant string, files fs.FS, result
 	if result.Tests.Failed > 0 {
 		return Bundle{}, &TestsFailed{Report: result.Tests}
 	}
-	if _, err := p.engine.Prepare(bundle.Policy.Facts()); err != nil {
-		return Bundle{}, fmt.Errorf("compile: %w", err)
+	return bundle, p.fits(&bundle.Policy)
+}
+
+// fits refuses a policy that cannot be put in force here.
+func (p *Policies) fits(want *access.Policy) error {
+	if err := p.authority.attainable(want); err != nil {
+		return err
 	}
-	return bundle, nil
+	if _, err := p.engine.Prepare(want.Facts()); err != nil {
+		return fmt.Errorf("compile: %w", err)
+	}
+	return nil
 }
 
 func (p *Policies) write(ctx context.Context, caller access.Caller, policy *access.Policy, o LoadOptions, result *LoadResult) error {

@@ -158,9 +158,22 @@ func (a *Accounts) putSecondFactor(ctx context.Context, by SignedIn, account *ac
 			return &access.Error{Kind: access.ErrStale, Field: "second_factor", Message: "has been changed meanwhile"}
 		}
 		next.LastStep = max(next.LastStep, had.LastStep)
-		return d.PutSecondFactor(account.User.ID, next)
+		return errors.Join(d.PutSecondFactor(account.User.ID, next), tellSecondFactor(d, &account.User, had, next))
 	})
 	return err
+}
+
+// tellSecondFactor mails it to somebody that his second factor is another one, or
+// none: whoever did it in his place is found out so.
+func tellSecondFactor(d access.Draft, u *access.User, had, has access.SecondFactor) error {
+	purpose := access.MailSecondFactorOn
+	switch {
+	case u.Email == "" || bytes.Equal(had.Sealed, has.Sealed):
+		return nil
+	case !has.Active():
+		purpose = access.MailSecondFactorOff
+	}
+	return d.Send(access.Mail{User: u.ID, To: u.Email, Purpose: purpose})
 }
 
 // VerifySecondFactor goes on with signing in, for whoever shows a code of the app
@@ -219,10 +232,17 @@ func (a *Accounts) RenewRecovery(ctx context.Context, by SignedIn, p Proof, from
 // sessions end. Who holds more than the caller cannot be touched.
 func (a *Accounts) ResetSecondFactor(ctx context.Context, caller access.Caller, tenant, id string, c access.Change) (access.User, access.Revision, error) {
 	return a.directory.editUser(ctx, caller, tenant, id, "update", c, func(d access.Draft, u *access.User) error {
+		had, err := d.SecondFactor(u.ID)
+		if err != nil {
+			return err
+		}
 		if err := d.PutSecondFactor(u.ID, access.SecondFactor{}); err != nil {
 			return err
 		}
-		return errors.Join(d.Unlock(u.ID, codeKey(u.ID)), d.EndSessions(u.ID))
+		if had.Active() && u.Email != "" {
+			err = d.Send(access.Mail{User: u.ID, To: u.Email, Purpose: access.MailSecondFactorReset})
+		}
+		return errors.Join(err, d.Unlock(u.ID, codeKey(u.ID)), d.EndSessions(u.ID))
 	})
 }
 

@@ -2,29 +2,89 @@ package service
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
-// SignInRules gives a tenant's rules of signing in, with the defaults filled in.
-func (d *Directory) SignInRules(ctx context.Context, caller access.Caller, tenant string) (access.SignInRules, access.Revision, error) {
-	var rules access.SignInRules
-	var revision access.Revision
-	err := d.read(ctx, caller, tenant, Need{Part: "Settings", Action: "show"}, func(r access.Reading) error {
-		rules, revision = r.Policy().SignIn.Filled(), r.Revision()
-		return nil
-	})
-	return rules, revision, err
+// Settings are what holds for a tenant as a whole and can be changed without
+// policy files.
+type Settings struct {
+	SignIn   access.SignInRules
+	Accounts access.AccountRules
+	NeedBase bool // every regular group must be based on another one
 }
 
-// SetSignInRules changes a tenant's rules of signing in by a function.
-func (d *Directory) SetSignInRules(ctx context.Context, caller access.Caller, tenant string, change func(*access.SignInRules), c access.Change) (access.SignInRules, access.Revision, error) {
-	var after access.SignInRules
-	revision, err := d.change(ctx, caller, tenant, Need{Part: "Settings", Action: "update", Scope: access.Everywhere}, c, func(t access.Draft) error {
+// settingsOf gives a tenant's settings, with the defaults filled in.
+func settingsOf(p *access.Policy) Settings {
+	return Settings{SignIn: p.SignIn.Filled(), Accounts: p.Accounts, NeedBase: p.NeedBase}
+}
+
+// Settings gives a tenant's settings, with the defaults filled in.
+func (d *Directory) Settings(ctx context.Context, caller access.Caller, tenant string) (Settings, access.Revision, error) {
+	var s Settings
+	var revision access.Revision
+	err := d.read(ctx, caller, tenant, Need{Part: "Settings", Action: "show"}, func(r access.Reading) error {
+		s, revision = settingsOf(r.Policy()), r.Revision()
+		return nil
+	})
+	return s, revision, err
+}
+
+// SetSettings changes a tenant's settings by a function, which is given them
+// without defaults.
+func (d *Directory) SetSettings(ctx context.Context, caller access.Caller, tenant string, change func(*Settings), c access.Change) (Settings, access.Revision, error) {
+	var after Settings
+	need := Need{Part: "Settings", Action: "update", Scope: access.Everywhere}
+	revision, err := d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {
 		p := t.Policy()
-		change(&p.SignIn)
-		after = p.SignIn.Filled()
-		return p.SignIn.Check()
+		s := Settings{SignIn: p.SignIn, Accounts: p.Accounts, NeedBase: p.NeedBase}
+		change(&s)
+		p.SignIn, p.Accounts, p.NeedBase = s.SignIn, s.Accounts, s.NeedBase
+		after = settingsOf(p)
+		return d.authority.settle(p)
 	})
 	return after, revision, err
+}
+
+// settle refuses settings that cannot be kept.
+func (a *Authority) settle(p *access.Policy) error {
+	if err := p.SignIn.Check(); err != nil {
+		return err
+	}
+	if err := p.Accounts.Check(); err != nil {
+		return err
+	}
+	if err := baseless(p); err != nil {
+		return err
+	}
+	return a.attainable(p)
+}
+
+// attainable refuses to require a second factor of people who could not set one
+// up: nobody without one could finish signing in any more.
+func (a *Authority) attainable(p *access.Policy) error {
+	if a == nil || !a.opts.Unsealed || p.SignIn.SecondFactor != access.SecondFactorRequired {
+		return nil
+	}
+	return access.Invalid("sign_in.second_factor", "cannot be required: there is no secret to encrypt second factors with, so nobody could set one up; "+
+		"set server.secret first, the same on all servers and for commands")
+}
+
+// baseless refuses to demand a base while there are groups without one.
+func baseless(p *access.Policy) error {
+	if !p.NeedBase {
+		return nil
+	}
+	var without []string
+	for _, g := range p.Groups {
+		if g.Base == "" && (g.Kind == access.GroupRegular || g.Kind == "") {
+			without = append(without, g.Code)
+		}
+	}
+	if len(without) == 0 {
+		return nil
+	}
+	return &access.Error{Kind: ErrConflict, Field: "groups_need_base", Message: fmt.Sprintf(
+		"these groups are based on no other one, give them a base first: %s", listed(without))}
 }

@@ -322,6 +322,7 @@ func checkedUser(p *access.Policy, u access.User) error {
 func outline(p *access.Policy) access.Policy {
 	q := *p
 	q.Groups, q.Roles, q.Rules = make([]access.Group, len(p.Groups)), make([]access.Role, len(p.Roles)), nil
+	q.NeedBase = false // the outlined groups have none
 	for i, g := range p.Groups {
 		q.Groups[i] = access.Group{Code: g.Code}
 	}
