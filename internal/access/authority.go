@@ -8,6 +8,7 @@ type Holding struct {
 	Act       RuleAct
 	Effect    Effect
 	Condition string // id, or NoCondition
+	OfSubject bool   // the condition reads attributes of whoever asks
 }
 
 // Holdings is everything that reaches one holder.

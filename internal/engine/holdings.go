@@ -377,7 +377,7 @@ func (w *walk) holding(h *held, r *rule, scope uint32) access.Holding {
 		got.Act.Name = w.actions.name(n)
 	}
 	if g := h.gate(r); g != nil {
-		got.Condition = g.id
+		got.Condition, got.OfSubject = g.id, g.condition != nil && g.condition.readsSubject
 	}
 	return got
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"math"
@@ -266,7 +267,7 @@ func unknownMember(name string, known []string) error {
 	if near := access.Nearest(name, known); near != "" {
 		message += "; did you mean " + near + "?"
 	}
-	return access.Invalid(name, "%s", message)
+	return access.Invalid(cmp.Or(name, `""`), "%s", message)
 }
 
 // mismatch notes a value of the wrong kind and reads past it.
@@ -274,6 +275,9 @@ func (r *reader) mismatch(field, what string) error {
 	if r.dec.PeekKind() == 0 {
 		_, err := r.dec.ReadToken() // says what is wrong
 		return err
+	}
+	if field == "" && r.dec.StackDepth() == 0 {
+		field = "body"
 	}
 	r.note(access.Invalid(field, "must be %s", what))
 	return r.skip()

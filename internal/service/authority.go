@@ -257,27 +257,19 @@ func (in Reach) Holds(theirs access.Holdings, above func(access.Scope) access.Sc
 // sees gives what tells whether somebody with this reach is shown a holder: all
 // that the holder holds must lie in it.
 func (a *Authority) sees(ctx context.Context, tenant string, in Reach) (func(name string) (bool, error), error) {
+	return in.sees(ctx, func() (access.Sight, error) { return a.sights.Sight(tenant) })
+}
+
+// sees is that for what a sight shows, which is asked for where it is needed.
+func (in Reach) sees(ctx context.Context, at func() (access.Sight, error)) (func(name string) (bool, error), error) {
 	if in.Everywhere {
 		return func(string) (bool, error) { return true, nil }, nil
 	}
-	s, err := a.sights.Sight(tenant)
+	s, err := at()
 	return func(name string) (bool, error) {
 		held, err := s.Holdings(ctx, name, access.Ever)
 		return err == nil && in.Holds(held, s.Above), err
 	}, err
-}
-
-// visible gives an error of kind ErrNotFound for what somebody with this reach is
-// not shown, as if it did not exist.
-func (a *Authority) visible(ctx context.Context, tenant string, in Reach, kind access.Kind, code string) error {
-	seen, err := a.sees(ctx, tenant, in)
-	if err != nil {
-		return err
-	}
-	if shown, err := seen(access.Name(kind, code)); err != nil || shown {
-		return err
-	}
-	return access.NotFound(nouns[kind], code)
 }
 
 // nouns are what errors call those who hold rights.

@@ -171,7 +171,7 @@ func (j *judgement) within(c *charge, w *watched, name string, before, after []a
 			return false, err
 		}
 		was, err := w.was(id)
-		return c.holdsAll(before, was) && c.holdsAll(after, u.Groups), err
+		return c.holdsAll(before, was.Groups) && c.holdsAll(after, u.Groups), err
 	case access.KindRole, access.KindApplication: // whose holders may be anybody
 	}
 	return false, nil

@@ -23,7 +23,7 @@ func (d *Directory) EachGrant(ctx context.Context, caller access.Caller, tenant 
 		return 0, err
 	}
 	err = d.readWithin(ctx, caller, tenant, need, func(r access.Reading, in Reach) error {
-		seen, err := d.authority.sees(ctx, tenant, in)
+		seen, err := d.sees(ctx, tenant, in)
 		if err == nil {
 			written, err = grantsOf(r.Policy(), seen)
 		}

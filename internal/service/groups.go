@@ -214,7 +214,7 @@ func (d *Directory) Group(ctx context.Context, caller access.Caller, tenant, cod
 	var entry GroupEntry
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
-		err := d.authority.visible(ctx, tenant, in, access.KindGroup, code)
+		err := d.visible(ctx, tenant, in, access.KindGroup, code)
 		if err != nil {
 			return err
 		}
@@ -298,7 +298,7 @@ func groupPlace(e GroupEntry) GroupEntry {
 }
 
 func (d *Directory) groupsLike(ctx context.Context, tenant string, r access.Reading, in Reach, q GroupQuery) ([]GroupEntry, error) {
-	seen, err := d.authority.sees(ctx, tenant, in)
+	seen, err := d.sees(ctx, tenant, in)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ type watched struct {
 	mailed bool     // a mail was queued
 	asked  bool
 
-	links map[string][]access.Link // groups of those who were put, as they were
-	wrong error                    // met while those were read
+	accounts map[string]access.User // those who were put, as they were
+	wrong    error                  // met while those were read
 }
 
 // Policy gives the draft's policy, and keeps groups and roles as they were.
@@ -43,7 +43,7 @@ func (w *watched) Policy() *access.Policy {
 // PutUser makes or changes an account.
 func (w *watched) PutUser(u access.User) {
 	w.users = append(w.users, u.ID)
-	if _, known := w.links[u.ID]; !known {
+	if _, known := w.accounts[u.ID]; !known {
 		w.remember(u.ID)
 	}
 	w.Draft.PutUser(u)
@@ -54,22 +54,28 @@ func (w *watched) remember(id string) {
 	if err != nil && !errors.Is(err, access.ErrNotFound) {
 		w.wrong = err
 	}
-	if w.links == nil {
-		w.links = map[string][]access.Link{}
+	if w.accounts == nil {
+		w.accounts = map[string]access.User{}
 	}
-	w.links[id] = was.Groups
+	w.accounts[id] = was
 }
 
-// was gives the groups of somebody before the edit.
-func (w *watched) was(id string) ([]access.Link, error) {
-	if links, put := w.links[id]; put {
-		return links, w.wrong
+// was gives an account as it was before the edit; an empty one where there was
+// none.
+func (w *watched) was(id string) (access.User, error) {
+	if u, put := w.accounts[id]; put {
+		return u, w.wrong
 	}
-	u, err := w.User(id)
+	return account(w, id)
+}
+
+// account gives an account, or an empty one where there is none.
+func account(r access.Reading, id string) (access.User, error) {
+	u, err := r.User(id)
 	if errors.Is(err, access.ErrNotFound) {
 		err = nil
 	}
-	return u.Groups, err
+	return u, err
 }
 
 // before gives the groups as they were.
@@ -192,6 +198,9 @@ func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, 
 	} else if !in.Superuser {
 		if err = j.ceiling(ctx, in); err == nil {
 			err = j.charged(ctx, caller, need, w)
+		}
+		if err == nil {
+			err = j.decisive(ctx, in, caller, w)
 		}
 		if err == nil {
 			err = d.authority.indirect(ctx, caller, j)
@@ -334,7 +343,7 @@ func (j *judgement) ceiling(ctx context.Context, in Reach) error {
 	}
 	for _, name := range j.touched {
 		for _, s := range []access.Sight{j.before, j.after} {
-			theirs, err := s.Holdings(ctx, name, access.Ever)
+			theirs, err := j.holdings(ctx, s, name)
 			if err != nil {
 				return err
 			}
@@ -344,6 +353,21 @@ func (j *judgement) ceiling(ctx context.Context, in Reach) error {
 		}
 	}
 	return nil
+}
+
+// holdings are those of a sight. An account that was deleted is judged by what it
+// had: whoever may not touch it may not say who took over from it.
+func (j *judgement) holdings(ctx context.Context, s access.Sight, name string) (access.Holdings, error) {
+	if kind, id, _ := access.ParseName(name); kind == access.KindUser {
+		u, err := account(j.draft, id)
+		if err != nil {
+			return access.Holdings{}, err
+		}
+		if u.Status == access.UserDeleted {
+			return formerly(ctx, s, &u)
+		}
+	}
+	return s.Holdings(ctx, name, access.Ever)
 }
 
 func (in Reach) bounds(name string, theirs access.Holdings, above func(access.Scope) access.Scope) error {

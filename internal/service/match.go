@@ -14,7 +14,7 @@ func (d *Directory) matches(ctx context.Context, tenant string, need Need, in Re
 		return nil
 	}
 	if kind, held := holders[m.Kind]; held && !need.Own {
-		if err := d.authority.visible(ctx, tenant, in, kind, m.Code); err != nil {
+		if err := d.visibleIn(ctx, tenant, in, r, kind, m.Code); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, c
 	}
 	most := cmp.Or(p.Size, DefaultPage)
 	err = d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.authority.sees(ctx, tenant, in)
+		seen, err := d.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}

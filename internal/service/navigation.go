@@ -147,8 +147,16 @@ func (d *Directory) maySee(ctx context.Context, caller access.Caller, tenant, id
 	if err != nil || caller.Subject == who {
 		return err
 	}
+	if in.Everywhere {
+		return nil
+	}
 	return d.authority.upToDate(ctx, tenant, 0, func() error {
-		return d.authority.visible(ctx, tenant, in, access.KindUser, id)
+		u, err := d.account(ctx, tenant, id)
+		if err != nil {
+			return err
+		}
+		u.ID = id // also of anonymous, who has no account
+		return d.visibleAccount(ctx, tenant, in, &u)
 	})
 }
 

@@ -102,7 +102,7 @@ func (d *Directory) Role(ctx context.Context, caller access.Caller, tenant, code
 	var entry RoleEntry
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Roles", Action: "show"}, func(r access.Reading, in Reach) error {
-		err := d.authority.visible(ctx, tenant, in, access.KindRole, code)
+		err := d.visible(ctx, tenant, in, access.KindRole, code)
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (d *Directory) Roles(ctx context.Context, caller access.Caller, tenant stri
 		return page, err
 	}
 	err = d.readWithin(ctx, caller, tenant, Need{Part: "Roles", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.authority.sees(ctx, tenant, in)
+		seen, err := d.sees(ctx, tenant, in)
 		if err != nil {
 			return err
 		}

@@ -675,7 +675,7 @@ func (d *Directory) handing(ctx context.Context, caller access.Caller, tenant st
 	if err != nil {
 		return nil, err
 	}
-	seen, err := d.authority.sees(ctx, tenant, in)
+	seen, err := d.sees(ctx, tenant, in)
 	if err != nil {
 		return nil, err
 	}

@@ -11,13 +11,15 @@ func (d *Directory) User(ctx context.Context, caller access.Caller, tenant, id s
 	var user access.User
 	var revision access.Revision
 	err := d.readWithin(ctx, caller, tenant, Need{Part: "Users", Action: "show"}, func(r access.Reading, in Reach) error {
-		err := d.authority.visible(ctx, tenant, in, access.KindUser, id)
+		u, err := r.User(id)
+		if err == nil {
+			err = d.visibleAccount(ctx, tenant, in, &u)
+		}
 		if err != nil {
 			return err
 		}
-		revision = r.Revision()
-		user, err = r.User(id)
-		return err
+		user, revision = u, r.Revision()
+		return nil
 	})
 	return user, revision, err
 }
@@ -88,7 +90,7 @@ func (d *Directory) usersWithin(ctx context.Context, tenant string, in Reach, q 
 		shown.Revision = part.Revision
 		for i, u := range part.Users {
 			q.After = part.Places[i]
-			ok, err := seen(access.Name(access.KindUser, u.ID))
+			ok, err := seen(&u)
 			if err != nil {
 				return shown, last, err
 			}
@@ -109,11 +111,11 @@ func (d *Directory) usersWithin(ctx context.Context, tenant string, in Reach, q 
 
 // seesAt is sees for what was read at a revision: the caller must not be shown
 // by older rules what newer ones keep from him.
-func (d *Directory) seesAt(ctx context.Context, tenant string, in Reach, revision access.Revision) (func(string) (bool, error), error) {
+func (d *Directory) seesAt(ctx context.Context, tenant string, in Reach, revision access.Revision) (func(*access.User) (bool, error), error) {
 	if !in.Everywhere {
 		if err := d.state.reach(ctx, d.state.tenant(tenant), revision); err != nil {
 			return nil, err
 		}
 	}
-	return d.authority.sees(ctx, tenant, in)
+	return d.seesAccount(ctx, tenant, in)
 }

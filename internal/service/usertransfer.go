@@ -158,7 +158,7 @@ func (d *Directory) ImportUsers(ctx context.Context, caller access.Caller, tenan
 	if err != nil {
 		return Imported{}, 0, err
 	}
-	seen, err := d.authority.sees(ctx, tenant, in)
+	seen, err := d.sees(ctx, tenant, in)
 	if err != nil {
 		return Imported{}, 0, err
 	}

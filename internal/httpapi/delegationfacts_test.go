@@ -1,0 +1,133 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/service"
+)
+
+func user(change func(*service.Directory, context.Context) error) func(*service.Directory) error {
+	return group(change)
+}
+
+func patchUser(caller access.Caller, id string, p service.UserPatch) func(*service.Directory) error {
+	return user(func(d *service.Directory, ctx context.Context) error {
+		_, _, err := d.PatchUser(ctx, caller, caller.Tenant, id, p, once)
+		return err
+	})
+}
+
+func createUser(caller access.Caller, tenant string, n service.NewUser) func(*service.Directory) error {
+	return user(func(d *service.Directory, ctx context.Context) error {
+		_, _, err := d.CreateUser(ctx, caller, tenant, n, once)
+		return err
+	})
+}
+
+// Req 30, 99: an account that was deleted holds nothing any more, and is none the
+// less the business of those only who could touch it before. What was is shown by
+// what it was then, not by what is left of it.
+func TestDelegation_deleted(t *testing.T) {
+	h := printHouse(t)
+	ctx, d := context.Background(), h.options.Directory
+	before, err := h.store.Load(ctx, "print")
+	h.must(err)
+	for _, id := range []string{"customer-1", "customer-2", "operator-1"} {
+		_, _, err := d.DeleteUser(ctx, person("print", "root"), "print", id, "", once)
+		h.must(err)
+	}
+	admin := person("print", "admin-1")
+	handOver := func(id string) func(*service.Directory) error {
+		return user(func(d *service.Directory, ctx context.Context) error {
+			_, _, err := d.HandOver(ctx, admin, "print", id, "guest-1", once)
+			return err
+		})
+	}
+	h.attempts("print", access.ErrForbidden, map[string]func(*service.Directory) error{
+		"a customer of another store": handOver("customer-2"),
+		"an operator":                 handOver("operator-1"),
+	})
+	h.must(handOver("customer-1")(d))
+	then := d.AsOf(access.AsOf{Revision: before.Revision})
+	for id, shown := range map[string]bool{"customer-1": true, "customer-2": false, "operator-1": true} { // operators of his store he sees
+		for name, d := range map[string]*service.Directory{"now": d, "then": then} {
+			if _, _, err := d.User(ctx, admin, "print", id); errors.Is(err, access.ErrNotFound) == shown || err != nil && !errors.Is(err, access.ErrNotFound) {
+				t.Errorf("%s, %s: shown must be %v: %v", id, name, shown, err)
+			}
+			page, err := d.Users(ctx, admin, "print", access.UserSearch{Statuses: []access.UserStatus{access.UserActive, access.UserDeleted}}, "")
+			h.must(err)
+			listed := false
+			for _, u := range page.Users {
+				listed = listed || u.ID == id
+			}
+			if listed != shown {
+				t.Errorf("%s, %s: listed is %v", id, name, listed)
+			}
+		}
+	}
+}
+
+// regions is a tenant in which a condition reads where somebody works.
+var regions = files(map[string]string{
+	"bundle.yaml":         "apiVersion: bailiwick/v1\nkind: Bundle\ntenant: regions\n",
+	"catalogue/shop.yaml": "apiVersion: bailiwick/v1\nkind: Application\ncode: shop\nname: Shop\nsections: [{path: Orders, name: Orders}, {path: Prices, name: Prices}]\n",
+	"catalogue/crm.yaml":  "apiVersion: bailiwick/v1\nkind: Application\ncode: crm\nname: CRM\nsections: [{path: Deals, name: Deals}]\n",
+	"groups/staff.yaml": `apiVersion: bailiwick/v1
+kind: Group
+code: staff
+name: Staff
+grants:
+  - {section: Orders, rights: [show], condition: "subject.region == resource.region"}
+  - {section: Prices, rights: [show], condition: "context.hour < 18"}
+`,
+	"groups/sellers.yaml":   "apiVersion: bailiwick/v1\nkind: Group\ncode: sellers\nname: Sellers\ngrants: [{section: Deals, rights: [show]}]\n",
+	"groups/hours.yaml":     "apiVersion: bailiwick/v1\nkind: Group\ncode: hours\nname: Hours\ngrants: [{section: Prices, rights: [show], condition: \"context.hour < 18\"}]\n",
+	"groups/delegates.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: delegates\nname: Delegates\nbase: staff\ngrants: [{section: System.Access.Users, rights: [show, insert, update]}, {section: Deals, rights: [show]}]\n",
+	"users/all.yaml": `apiVersion: bailiwick/v1
+kind: Users
+users:
+  - {id: root, email: root@example.com, name: root, roles: [superuser]}
+  - {id: delegate-1, email: delegate-1@example.com, name: delegate-1, groups: [delegates], attributes: {region: eu, desk: 7}, applications_off: [crm]}
+  - {id: delegate-2, email: delegate-2@example.com, name: delegate-2, groups: [delegates], attributes: {region: eu}}
+  - {id: staff-1, email: staff-1@example.com, name: staff-1, groups: [staff], attributes: {region: us}}
+  - {id: seller-1, email: seller-1@example.com, name: seller-1, groups: [sellers], applications_off: [crm]}
+  - {id: seller-2, email: seller-2@example.com, name: seller-2, groups: [sellers]}
+  - {id: hours-1, email: hours-1@example.com, name: hours-1, groups: [hours]}
+`,
+})
+
+// Nobody gives what he does not hold: attributes that conditions read, and
+// applications that are switched off, decide like rights.
+func TestDelegation_decidingFacts(t *testing.T) {
+	h := newHouse(t)
+	h.load("regions", regions)
+	one, two := person("regions", "delegate-1"), person("regions", "delegate-2")
+	region := func(r any) service.UserPatch { return service.UserPatch{Attributes: map[string]any{"region": r}} }
+	none, staff := []string{}, []access.Link{{To: "staff"}}
+	name := "Seller"
+	h.attempts("regions", access.ErrForbidden, map[string]func(*service.Directory) error{
+		"another region for oneself":           patchUser(one, "delegate-1", region("us")),
+		"no region, to be filled in by others": patchUser(one, "delegate-1", region(nil)),
+		"another region for a friend":          patchUser(one, "staff-1", region("asia")),
+		"a friend with another region":         createUser(two, "regions", service.NewUser{ID: "friend", Email: "friend@example.com", Name: "friend", Groups: staff, Attributes: map[string]any{"region": "us"}}),
+		"an application for oneself":           patchUser(one, "delegate-1", service.UserPatch{ApplicationsOff: &none}),
+		"an application for a friend":          patchUser(one, "seller-1", service.UserPatch{ApplicationsOff: &none}),
+		"a friend with an application":         createUser(one, "regions", service.NewUser{ID: "friend", Email: "friend@example.com", Name: "friend", Groups: []access.Link{{To: "sellers"}}}),
+		"touch who may act in it":              patchUser(one, "seller-2", service.UserPatch{Name: &name}),
+	})
+	for what, allowed := range map[string]func(*service.Directory) error{
+		"the own region for somebody else":        patchUser(one, "staff-1", region("eu")),
+		"an attribute that no condition reads":    patchUser(one, "hours-1", region("us")),
+		"a new one with the own region":           createUser(two, "regions", service.NewUser{ID: "colleague", Email: "colleague@example.com", Name: "colleague", Groups: staff, Attributes: map[string]any{"region": "eu"}}),
+		"who may act in what is on for oneself":   patchUser(two, "seller-1", service.UserPatch{ApplicationsOff: &none}),
+		"any region by whoever is bound by none":  patchUser(person("regions", "root"), "staff-1", region("asia")),
+		"who is switched off in the same respect": patchUser(one, "staff-1", service.UserPatch{ApplicationsOff: &[]string{"crm"}}),
+	} {
+		if err := allowed(h.options.Directory); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
