@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 
@@ -29,9 +30,9 @@ func (c *call) docs() error {
 	return nil
 }
 
-// docsPage writes the description of the API for people. The types are those
-// of the OpenAPI document.
-func docsPage() ([]byte, error) {
+// docsPage is the description of the API for people. The types are those of the
+// OpenAPI document.
+var docsPage = sync.OnceValues(func() ([]byte, error) {
 	var spec struct {
 		Components struct {
 			Schemas map[string]schema `json:"schemas"`
@@ -51,7 +52,7 @@ func docsPage() ([]byte, error) {
 		"Limits": limits(),
 	})
 	return out.Bytes(), err
-}
+})
 
 type schema struct {
 	Description string            `json:"description"`
