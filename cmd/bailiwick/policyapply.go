@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -55,7 +56,7 @@ policy is invalid and 4 when one of its decision tests fails.`,
 			if err != nil {
 				return placed(dirs[0], err)
 			}
-			if err := keepPlan(out, plan, asked.Files); err != nil {
+			if err := keepPlan(out, dirs[0], plan, asked.Files); err != nil {
 				return err
 			}
 			return c.showPlan(dirs[0], plan)
@@ -64,13 +65,19 @@ policy is invalid and 4 when one of its decision tests fails.`,
 	return cmd
 }
 
+// keptPlan is a plan in a file.
+type keptPlan struct {
+	api.PolicyPlan
+	Folder string `json:"folder,omitempty"` // that it was made of, as it was named
+}
+
 // keepPlan writes a plan with its files, so that exactly it can be applied.
-func keepPlan(out string, plan api.PolicyPlan, files map[string]string) error {
+func keepPlan(out, dir string, plan api.PolicyPlan, files map[string]string) error {
 	if out == "" {
 		return nil
 	}
 	plan.Files = files
-	text, err := json.MarshalIndent(plan, "", "  ")
+	text, err := json.MarshalIndent(keptPlan{plan, dir}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -288,7 +295,7 @@ checked and tested again before anything is written, and written as one revision
 	at.tenantFlag(cmd, "tenant to change; that of the plan where one is applied")
 	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for the history")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		tenant, err := c.applied(args[0], at.tenant, cmd.Flags().Changed("tenant"), &p)
+		tenant, dir, err := c.applied(args[0], at.tenant, cmd.Flags().Changed("tenant"), &p)
 		if err != nil {
 			return err
 		}
@@ -297,35 +304,41 @@ checked and tested again before anything is written, and written as one revision
 			if err != nil {
 				return placed(args[0], err)
 			}
+			if now, err := texts(dir); err == nil && maps.Equal(now, p.Files) {
+				if err := noteLoaded(dir, loaded); err != nil {
+					return err
+				}
+			}
 			return c.answer(loaded, func(w io.Writer) { writeLoaded(w, args[0], loaded) })
 		})
 	}
 	return cmd
 }
 
-// applied reads what is to be applied, and tells to which tenant.
-func (c *cli) applied(path, tenant string, named bool, p *api.Policy) (string, error) {
+// applied reads what is to be applied, and tells to which tenant and from which
+// folder it came, which need not be there any more.
+func (c *cli) applied(path, tenant string, named bool, p *api.Policy) (to, dir string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", usage("%s does not exist; name a folder of policy files, or a plan", path)
+		return "", "", usage("%s does not exist; name a folder of policy files, or a plan", path)
 	}
 	if info.IsDir() {
 		p.Files, err = texts(path)
-		return tenant, err
+		return tenant, path, err
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // the caller names the file on purpose
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	var plan api.PolicyPlan
+	var plan keptPlan
 	if err := json.Unmarshal(text, &plan); err != nil || plan.Plan == "" || len(plan.Files) == 0 {
-		return "", usage("%s is no plan that policy plan --out has written", path)
+		return "", "", usage("%s is no plan that policy plan --out has written", path)
 	}
 	if named && tenant != plan.Tenant {
-		return "", usage("the plan was made for tenant %s, not %s", plan.Tenant, tenant)
+		return "", "", usage("the plan was made for tenant %s, not %s", plan.Tenant, tenant)
 	}
 	p.Files, p.BaseRevision, p.Plan = plan.Files, plan.BaseRevision, plan.Plan
-	return plan.Tenant, nil
+	return plan.Tenant, plan.Folder, nil
 }
 
 // PlanPolicy tells what files would do in the database.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,9 +45,36 @@ func TestMain(m *testing.M) {
 //	api METHOD PATH [BODY]   send JSON to the server, which must answer well
 //	key FILE                 use the API key in a file from here on
 //	mysql                    put the DSN of a fresh MySQL database into $MYSQL
-func TestScripts(t *testing.T) {
+//	database                 use a fresh database, with the schema and a key for it. Scripts that
+//	                         say so run over SQLite and over MySQL
+func TestScripts(t *testing.T) { runScripts(t, "", filepath.Join(scripts, "*.txtar")) }
+
+// TestScripts_mysql runs those scripts over MySQL that do not say what they run over.
+func TestScripts_mysql(t *testing.T) {
+	all, err := filepath.Glob(filepath.Join(scripts, "*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runScripts(t, "mysql", slices.DeleteFunc(all, func(path string) bool {
+		text, err := os.ReadFile(path)
+		return err == nil && !bytes.Contains(text, []byte("\ndatabase\n"))
+	})...)
+}
+
+const scripts = "testdata/script"
+
+func runScripts(t *testing.T, driver string, paths ...string) {
+	t.Helper()
+	var files []string
+	for _, path := range paths {
+		found, err := filepath.Glob(path)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: no scripts (%v)", path, err)
+		}
+		files = append(files, found...)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Files:               files,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -54,19 +83,21 @@ func TestScripts(t *testing.T) {
 			env.Setenv("POLICIES", policies)
 			env.Values[serversKey{}] = servers{}
 			env.Values[testKey{}] = t
+			env.Values[driverKey{}] = driver
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":   expectCode,
-			"server": startServer,
-			"stop":   stopServer,
-			"crash":  crashServer,
-			"revoke": revokeKey,
-			"empty":  emptyFolder,
-			"mysql":  freshMySQL,
-			"api":    callAPI,
-			"key":    useKey,
-			"sql":    statement,
+			"code":     expectCode,
+			"server":   startServer,
+			"stop":     stopServer,
+			"crash":    crashServer,
+			"revoke":   revokeKey,
+			"empty":    emptyFolder,
+			"mysql":    freshMySQL,
+			"api":      callAPI,
+			"key":      useKey,
+			"sql":      statement,
+			"database": freshDatabase,
 		},
 	})
 }
@@ -74,6 +105,7 @@ func TestScripts(t *testing.T) {
 type (
 	serversKey struct{}
 	testKey    struct{}
+	driverKey  struct{}
 	servers    map[string]*exec.Cmd
 )
 
@@ -244,6 +276,20 @@ func statement(ts *testscript.TestScript, neg bool, args []string) {
 	if n, err := done.RowsAffected(); err != nil || n == 0 {
 		ts.Fatalf("%s met no row (%v)", args[0], err)
 	}
+}
+
+func freshDatabase(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: database")
+	}
+	ts.Setenv("BAILIWICK_STORE_DSN", ts.MkAbs("mine.db"))
+	if ts.Value(driverKey{}) == "mysql" {
+		freshMySQL(ts, neg, args)
+		ts.Setenv("BAILIWICK_STORE_DSN", ts.Getenv("MYSQL"))
+	}
+	ts.Check(ts.Exec("bailiwick", "migrate", "up"))
+	ts.Check(ts.Exec("bailiwick", "apikey", "create", "--tenant", "*", "--kind", "admin", "--name", "operator"))
+	ts.Setenv("BAILIWICK_API_KEY", strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 func freshMySQL(ts *testscript.TestScript, neg bool, args []string) {

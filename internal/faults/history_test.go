@@ -190,7 +190,11 @@ func (h *historian) write(r *replica) bool {
 		return false
 	}
 	a := s.send(r)
-	if a.status == 0 || a.err != nil {
+	if a.status == http.StatusServiceUnavailable && a.code == "unavailable" {
+		return true // the machine is slow, and nothing was written
+	}
+	if a.status == 0 || a.err != nil || a.code == "outcome_unknown" {
+		r.signal(syscall.SIGKILL)
 		h.cut = s
 		return false
 	}
@@ -465,6 +469,9 @@ func (h *historian) again(r *replica) {
 		}
 	}
 	a := h.cut.send(r)
+	for a.status == http.StatusServiceUnavailable && a.code == "unavailable" {
+		a = h.cut.send(r)
+	}
 	switch {
 	case !h.done && a.status/100 == 2:
 		h.acknowledged++

@@ -247,10 +247,10 @@ func (c *comparison) rules() ([]access.Operation, error) {
 	var before, after access.Policy
 	p := past{view: c.view}
 	for _, o := range c.order {
-		if o.kind != kindRule {
+		e := c.edits[o]
+		if o.kind != kindRule || e.old == e.new { // it went, and has come again
 			continue
 		}
-		e := c.edits[o]
 		for image, into := range map[string]*access.Policy{e.old: &before, e.new: &after} {
 			if image == "" {
 				continue
