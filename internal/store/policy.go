@@ -14,7 +14,8 @@ import (
 )
 
 // Apply makes a policy what its tenant has, and gives the difference that was
-// committed; where there is none, nothing is written and To is From.
+// committed; where there is none but in the lines of files where things are
+// written, and their order, nothing is written and To is From.
 //
 // Users whom the policy lists are made or changed. Others are left alone and
 // keep what is theirs. Users' rules keep their order among one another, which
@@ -44,7 +45,13 @@ func (s *Store) Replace(ctx context.Context, p *access.Policy, c access.Change, 
 				return judge(r, d)
 			}
 		}
-		return s.apply(w, p)
+		if err := s.apply(w, p); err != nil {
+			return err
+		}
+		if same, err := w.onlyPlaces(); err != nil || same {
+			return cmp.Or(err, errNothing)
+		}
+		return nil
 	})
 }
 
@@ -82,6 +89,45 @@ func (s *Store) apply(w *write, p *access.Policy) error {
 		return err
 	}
 	return w.loadable(want)
+}
+
+// onlyPlaces tells whether nothing has changed but where things are written and in
+// which order: what is pulled into files, and loaded from there, says what was
+// there. In which file an account or a plain line is written is kept for the next
+// pull.
+func (w *write) onlyPlaces() (bool, error) {
+	c := &comparison{view: w.view(), edits: map[object]edit[string]{}}
+	for _, r := range w.changes {
+		if r.OldValue == "" || r.NewValue == "" || fileOf(r.Kind, r.OldValue) != fileOf(r.Kind, r.NewValue) {
+			return false, nil
+		}
+		if err := c.take(r, object{}); err != nil {
+			return false, err
+		}
+	}
+	told, err := c.operations()
+	return len(told) == 0 && len(w.changes) > 0, err
+}
+
+// fileOf gives the file that an account or a rule of its own is written in.
+func fileOf(kind, image string) string {
+	var i struct {
+		Plain  bool  `json:"plain"`
+		Origin place `json:"origin"`
+		Body   struct {
+			Origin place `json:"origin"`
+		} `json:"body"`
+	}
+	if kind != kindUser && kind != kindRule || json.Unmarshal([]byte(image), &i) != nil {
+		return ""
+	}
+	if kind == kindUser {
+		return i.Body.Origin.File
+	}
+	if i.Plain {
+		return i.Origin.File
+	}
+	return ""
 }
 
 // loadable makes sure, before anything is committed, that Load will understand
