@@ -34,11 +34,16 @@ func (c *cli) policyPlansCommand() *cobra.Command {
 operations, who gains and loses which right where, which guarantees would break,
 and which of the last recorded decisions would turn.
 
+With -o markdown it is a comment for a pull request, and never longer than one may
+be.
+
 The exit code is 0 when there is nothing to do and 5 when there is; 3 when the
 policy is invalid and 4 when one of its decision tests fails.`,
 		Example: `  bailiwick policy plan policies/call-center --tenant call-center --server http://127.0.0.1:8080
-  bailiwick policy plan policies/call-center --tenant call-center --out plan.json --last 1000`,
-		Args: exactly(1),
+  bailiwick policy plan policies/call-center --tenant call-center --out plan.json --last 1000
+  bailiwick policy plan policies/call-center --tenant call-center -o markdown > comment.md`,
+		Args:        exactly(1),
+		Annotations: map[string]string{formats: "markdown"},
 	}
 	at := adminFlags(cmd)
 	at.tenantFlag(cmd, "tenant to plan for")
@@ -86,11 +91,14 @@ func keepPlan(out, dir string, plan api.PolicyPlan, files map[string]string) err
 
 func (c *cli) showPlan(dir string, plan api.PolicyPlan) error {
 	var text bytes.Buffer
-	if c.format == "json" {
+	switch c.format {
+	case "json":
 		if err := writeJSON(&text, plan); err != nil {
 			return err
 		}
-	} else {
+	case "markdown":
+		writePlanMarkdown(&text, dir, &plan)
+	default:
 		writePlan(&text, dir, plan, c.colours())
 	}
 	if err := c.page(text.Bytes()); err != nil {
@@ -147,33 +155,39 @@ func (c *cli) page(text []byte) error {
 	return err
 }
 
-func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]string) {
-	tint := func(word string) string { return colour[word] + word + colour[""] }
-	if !p.Changes {
-		fmt.Fprintf(w, "nothing to do: tenant %s is at revision %d with this policy already\n", p.Tenant, p.BaseRevision)
+// summary tells a plan in a few lines.
+func summary(p *api.PolicyPlan) []string {
+	var lines []string
+	if p.Changes {
+		lines = append(lines, fmt.Sprintf("tenant %s at revision %d: %s", p.Tenant, p.BaseRevision, plural(len(p.Operations), "operation", "operations")))
 	} else {
-		fmt.Fprintf(w, "tenant %s at revision %d: %s\n", p.Tenant, p.BaseRevision, plural(len(p.Operations), "operation", "operations"))
+		lines = append(lines, fmt.Sprintf("nothing to do: tenant %s is at revision %d with this policy already", p.Tenant, p.BaseRevision))
 	}
 	x := &p.Consequences
 	switch {
 	case x.Foreign:
-		fmt.Fprintln(w, "consequences cannot be told: the tenant has, or would have, a Casbin model of its own")
+		lines = append(lines, "consequences cannot be told: the tenant has, or would have, a Casbin model of its own")
 	case p.Changes:
-		fmt.Fprintf(w, "%s would lose rights, %d would gain, %d would hold some otherwise; %s and %s are concerned\n",
+		lines = append(lines, fmt.Sprintf("%s would lose rights, %d would gain, %d would hold some otherwise; %s and %s are concerned",
 			plural(x.UsersLosing, "user", "users"), x.UsersGaining, x.UsersChanging,
-			plural(x.Groups, "group", "groups"), plural(x.Applications, "application", "applications"))
+			plural(x.Groups, "group", "groups"), plural(x.Applications, "application", "applications")))
 	}
 	names := map[string]bool{}
 	for _, b := range p.Broken {
 		names[b.Guarantee] = true
 	}
-	fmt.Fprintf(w, "%s would be broken\n", plural(len(names), "guarantee", "guarantees"))
-	fmt.Fprintf(w, "%d of %s would turn\n", p.Decisions.Turned, plural(p.Decisions.Asked, "recorded decision", "recorded decisions"))
+	return append(lines, plural(len(names), "guarantee", "guarantees")+" would be broken",
+		fmt.Sprintf("%d of %s would turn", p.Decisions.Turned, plural(p.Decisions.Asked, "recorded decision", "recorded decisions")))
+}
+
+func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]string) {
+	tint := func(word string) string { return colour[word] + word + colour[""] }
+	x := &p.Consequences
+	writeLines(w, summary(&p))
 	for _, b := range p.Broken {
 		fmt.Fprintf(w, "broken: %s\n", b.Text)
 	}
-	for _, warning := range p.Warnings {
-		warning.Origin = cmp.Or(joinPath(dir, warning.Origin), dir)
+	for _, warning := range warnings(dir, p.Warnings) {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	section(w, "operations", len(p.Operations))
@@ -195,12 +209,27 @@ func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]stri
 	}
 	section(w, "decisions that would turn", p.Decisions.Turned)
 	for _, d := range p.Decisions.All {
-		fmt.Fprintf(w, "  %s %s %s on %s at %s: %s -> %s (%s)\n", d.ID, d.Subject, strings.Join(d.Actions, "+"), d.Section,
-			cmp.Or(d.Scope, "*"), yesNo(d.Before), yesNo(d.After), d.Reason)
+		fmt.Fprintf(w, "  %s\n", turned(&d))
 	}
 	if more := p.Decisions.Turned - len(p.Decisions.All); more > 0 {
 		fmt.Fprintf(w, "  and %d more\n", more)
 	}
+}
+
+// warnings puts the folder in front of their places.
+func warnings(dir string, all []api.Detail) []string {
+	texts := make([]string, len(all))
+	for i, warning := range all {
+		warning.Origin = cmp.Or(joinPath(dir, warning.Origin), dir)
+		texts[i] = warning.String()
+	}
+	return texts
+}
+
+// turned tells a decision that would turn.
+func turned(d *api.TurnedDecision) string {
+	return fmt.Sprintf("%s %s %s on %s at %s: %s -> %s (%s)", d.ID, d.Subject, strings.Join(d.Actions, "+"), d.Section,
+		cmp.Or(d.Scope, "*"), yesNo(d.Before), yesNo(d.After), d.Reason)
 }
 
 func yesNo(allowed bool) string {

@@ -45,6 +45,8 @@ func TestMain(m *testing.M) {
 //	api METHOD PATH [BODY]   send JSON to the server, which must answer well
 //	key FILE                 use the API key in a file from here on
 //	mysql                    put the DSN of a fresh MySQL database into $MYSQL
+//	job FILE JOB             run a job of a CI file as its runner would, in bash, without its installation
+//	note FILE                listen at $NOTES for what is posted there, and keep the last of it in the file
 //	database                 use a fresh database, with the schema and a key for it. Scripts that
 //	                         say so run over SQLite and over MySQL
 func TestScripts(t *testing.T) { runScripts(t, "", filepath.Join(scripts, "*.txtar")) }
@@ -81,6 +83,7 @@ func runScripts(t *testing.T, driver string, paths ...string) {
 		Setup: func(env *testscript.Env) error {
 			policies, err := filepath.Abs("../../policies")
 			env.Setenv("POLICIES", policies)
+			env.Setenv("CONF", filepath.Join(filepath.Dir(policies), "conf"))
 			env.Values[serversKey{}] = servers{}
 			env.Values[testKey{}] = t
 			env.Values[driverKey{}] = driver
@@ -98,6 +101,8 @@ func runScripts(t *testing.T, driver string, paths ...string) {
 			"key":      useKey,
 			"sql":      statement,
 			"database": freshDatabase,
+			"job":      runJob,
+			"note":     takeNotes,
 		},
 	})
 }
