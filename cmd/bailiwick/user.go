@@ -18,7 +18,7 @@ import (
 var users = noun{
 	name: "user", path: api.NounUser, key: "id",
 	columns: []string{"id", "email", "name", "status", "groups", "roles"},
-	filters: []string{"q", "email", "external_id", "status", "active", "group", "role", "licence", "superuser", "created_from", "created_until", "sort"},
+	filters: []string{"q", "email", "external_id", "status", "active", "group", "any_group", "every_group", "role", "licence", "superuser", "manager", "online", "created_from", "created_until", "sort"},
 	fields: []field{
 		{flag: "email", usage: "address to sign in with"},
 		{flag: "name", usage: "what people call him"},
@@ -37,6 +37,7 @@ var users = noun{
 func (c *cli) userCommand() *cobra.Command {
 	cmd := group("user", "List, make and change accounts, one or many",
 		`  bailiwick user list --group sales --tenant crm
+  bailiwick user list --every-group sales,evening --active true
   bailiwick user create --email sales-7@example.com --name 'Sales 7' --groups sales@store:eu-1
   bailiwick user copy-rights sales-8 sales-9 --like sales-7 --reason 'same rights as sales-7'
   bailiwick user export --file users.xlsx

@@ -24,6 +24,8 @@ type UserSearch struct {
 	ExternalID   string
 	Statuses     []UserStatus // none: every status but UserDeleted
 	Group, Role  string       // linked to it himself
+	AnyGroup     []string     // in one of these himself
+	EveryGroup   []string     // in all of these himself
 	Licence      string       // holds a seat of it
 	Superuser    *bool
 	Manager      *bool     // in a group whose attribute is_manager is true

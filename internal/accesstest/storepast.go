@@ -85,6 +85,7 @@ var searches = func() map[string]access.UserSearch {
 		"second": {Sort: access.SortName, After: access.UserPlace{Key: "n0", ID: "user-2"}, Most: 3},
 		"group":  {Group: "sales", Most: 100}, "locked": {Statuses: []access.UserStatus{access.UserLocked}, Sort: access.SortName, Most: 100},
 		"text": {Text: "USER-1", Sort: access.SortEmail, Most: 2}, "superusers": {Superuser: &yes, Most: 100}, "others": {Superuser: &no, Most: 100},
+		"one of": {AnyGroup: []string{"sales", "nobody"}, Most: 100}, "all of": {EveryGroup: []string{"sales", "staff"}, Most: 100},
 		"seats": {Licence: "mails", Most: 100}, "deleted": {Statuses: []access.UserStatus{access.UserDeleted}, Most: 100},
 	}
 }()

@@ -102,6 +102,9 @@ var userRoutes = []route{
 const listUsersText = "Deleted accounts are listed with status=deleted only. " +
 	"What the caller may not see is neither listed nor counted; a page may be shorter than asked for then."
 
+// maxCodes bounds a list of codes in a query, in bytes.
+const maxCodes = 4096
+
 // userParams choose which accounts a list has.
 var userParams = append([]param{
 	{name: "q", text: "Only accounts with this text in their e-mail, name or id, in any case of letters."},
@@ -110,6 +113,8 @@ var userParams = append([]param{
 	{name: "status", oneOf: []string{"active", "invited", "disabled", "locked", "deleted"}, text: "Only those in this state."},
 	{name: "active", kind: flagParam, text: "Those that are active, or those that are not; not together with status."},
 	{name: "group", text: "Those in the group with this code."},
+	{name: "any_group", max: maxCodes, text: "Those in at least one of the groups with these codes, with commas between."},
+	{name: "every_group", max: maxCodes, text: "Those in all of the groups with these codes, with commas between."},
 	{name: "role", text: "Those who hold the role with this code themselves."},
 	{name: "licence", text: "Those who hold a seat of this feature."},
 	{name: "superuser", kind: flagParam, text: "Superusers, or all others."},
@@ -540,12 +545,18 @@ func (c *call) listUsers() error {
 func (c *call) userSearch() (access.UserSearch, error) {
 	q := access.UserSearch{
 		Superuser: c.flag("superuser"), Manager: c.flag("manager"), Online: c.flag("online"),
+		AnyGroup: parted(c.word("any_group")), EveryGroup: parted(c.word("every_group")),
 		CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.page().Size,
 	}
 	for name, to := range map[string]*string{
 		"q": &q.Text, "email": &q.Email, "external_id": &q.ExternalID, "group": &q.Group, "role": &q.Role, "licence": &q.Licence,
 	} {
 		*to = strings.TrimSpace(c.word(name))
+	}
+	for name, codes := range map[string][]string{"any_group": q.AnyGroup, "every_group": q.EveryGroup} {
+		if c.word(name) != "" && len(codes) == 0 {
+			return q, access.Invalid(name, "names no group")
+		}
 	}
 	column, descending := strings.CutPrefix(cmp.Or(c.word("sort"), "-created_at"), "-")
 	q.Sort, q.Descending = userSorts[column], descending

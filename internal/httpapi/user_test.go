@@ -272,7 +272,7 @@ func TestUser_badInput(t *testing.T) {
 	}
 	for query, field := range map[string]string{
 		"?sort=body": "sort", "?sort=-": "sort", "?page_size=0": "page_size", "?page_size=1001": "page_size", "?active=1": "active",
-		"?status=gone": "status", "?status=active&active=true": "active", "?created_from=today": "created_from", "?page_token=x": "page_token", "?statsu=active": "statsu", "?q=a&q=b": "q", "?group=%01": "group",
+		"?status=gone": "status", "?status=active&active=true": "active", "?created_from=today": "created_from", "?page_token=x": "page_token", "?statsu=active": "statsu", "?q=a&q=b": "q", "?group=%01": "group", "?any_group=,": "any_group", "?every_group=%20": "every_group",
 	} {
 		if p := s.wantProblem(s.do(http.MethodGet, "/users"+query, ""), 400, "invalid"); len(p.Details) != 1 || p.Details[0].Field != field {
 			t.Errorf("%s: %+v", query, p)
@@ -592,6 +592,9 @@ func TestUser_list(t *testing.T) {
 		"?external_id=x2":                     {"u2"},
 		"?superuser=true&sort=-id":            {"root-2", "root"},
 		"?superuser=false&group=sales":        {"sales-1"},
+		"?any_group=sales,none":               {"sales-1", "root-2", "root"},
+		"?every_group=sales&q=sales":          {"sales-1"},
+		"?every_group=sales,none":             nil,
 		"?status=disabled":                    nil,
 		"?created_until=2001-01-01T00:00:00Z": nil,
 		"?q=%25":                              nil,

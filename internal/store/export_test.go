@@ -19,6 +19,17 @@ import (
 // Arrange is arrange, for tests of what SQL cannot show.
 var Arrange = arrange
 
+// Rosters bounds how many accounts are searched in memory.
+func (s *Store) Rosters(most int) { s.rosters.most = most }
+
+// Rostered counts those that are.
+func (s *Store) Rostered() (n int) {
+	for _, r := range s.rosters.all {
+		n += int(r.size.Load())
+	}
+	return n
+}
+
 // Step is the gap between neighbours.
 const Step = step
 
@@ -178,7 +189,7 @@ func seed[R record[R]](w *write, table string, rows []R, columns string, values 
 // Plan tells by which indexes the statements of a list find their rows.
 func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (plan []string, err error) {
 	err = s.snapshot(ctx, tenant, func(v view) error {
-		l, err := v.userList(q, s.driver == SQLite, s.now())
+		l, err := v.userList(q, s.driver == SQLite, s.now(), &s.rosters)
 		if err != nil {
 			return err
 		}
@@ -205,18 +216,35 @@ func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (p
 			plan = append(plan, line)
 			return nil
 		}
-		for _, f := range l.filters {
-			if f.ids != "" {
+		hits, _, err := l.hits()
+		if err != nil {
+			return err
+		}
+		for i := range l.filters {
+			f := &l.filters[i]
+			if f.text {
+				l.scanned(f)
+			}
+			if f.ids != "" && (hits == nil || f.unknown()) {
 				if err := each(ctx, v.tx, explain+f.ids, f.args, note); err != nil {
 					return err
 				}
 			}
 		}
-		start, err := l.start()
+		start, err := l.start((*userFilter).unknown)
 		if err != nil {
 			return err
 		}
+		if hits == nil && start < 0 {
+			if start, err = l.start((*userFilter).known); err != nil {
+				return err
+			}
+		}
 		query, args := l.statement(start)
+		if hits != nil && start < 0 && len(l.filters) > 1 {
+			query, args = l.among(len(hits.next), func(i int) string { return hits.next[i].ID })
+			query = "SELECT " + userColumns + query + l.order()
+		}
 		return each(ctx, v.tx, explain+query, args, note)
 	})
 	return plan, err

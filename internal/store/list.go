@@ -58,14 +58,16 @@ func (s *Store) fillKeys(ctx context.Context) error {
 
 // FindUsers gives one page of a list of accounts.
 //
-// Where one of the filters alone leaves few accounts, those are taken and
-// sorted. Else most accounts pass, and the list is walked in its order until
-// the page is full. Neither reads all accounts, however many there are, but for
-// a text that hardly anybody has: that is looked for in one narrow index.
+// What filters leave is looked for in memory, see roster, and the page is read.
+// In tenants that are too large for that the database does it: where one of the
+// filters alone leaves few accounts, those are taken and sorted; else most pass,
+// and the list is walked in its order until the page is full. Neither reads all
+// accounts, but for a text that hardly anybody has: that is looked for in one
+// narrow index.
 func (s *Store) FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error) {
 	var found access.FoundUsers
 	err := s.snapshot(ctx, tenant, func(v view) error {
-		l, err := v.userList(q, s.driver == SQLite, s.now())
+		l, err := v.userList(q, s.driver == SQLite, s.now(), &s.rosters)
 		if err == nil {
 			found, err = l.page()
 		}
@@ -84,6 +86,7 @@ type userList struct {
 	q       access.UserSearch
 	sqlite  bool
 	filters []userFilter
+	rosters *rosters
 }
 
 // userFilter is one condition of a list, in two forms.
@@ -92,6 +95,8 @@ type userFilter struct {
 	args  []any
 	where string // tells of one account u whether it passes
 	with  []any
+	text  bool       // it is the one for a text
+	roll  *condition // how the roster is asked; nil: it does not know
 }
 
 // sorts is the closed map of the columns that lists are sorted by.
@@ -102,69 +107,60 @@ var sorts = map[access.UserSort]struct{ column, index string }{
 	access.SortID:      {"id", "PRIMARY"},
 }
 
-func (v view) userList(q access.UserSearch, sqlite bool, now time.Time) (*userList, error) {
+func (v view) userList(q access.UserSearch, sqlite bool, now time.Time, rosters *rosters) (*userList, error) {
 	if q.Sort == "" {
 		q.Sort = access.SortCreated
 	}
 	if _, known := sorts[q.Sort]; !known {
 		return nil, access.Invalid("sort", "%q is none of created_at, name, email, id", string(q.Sort))
 	}
-	l := &userList{view: v, q: q, sqlite: sqlite}
+	l := &userList{view: v, q: q, sqlite: sqlite, rosters: rosters}
 	l.columns()
 	l.links()
 	l.online(now)
 	if err := cmp.Or(l.superuser(), l.manager()); err != nil {
 		return nil, err
 	}
-	if q.Text != "" { // last: it is the only one that may cost something
-		l.column("INSTR(search, ?) > 0", loginOf(q.Text).String)
-		l.byIndex(&l.filters[len(l.filters)-1], "users_search")
+	if q.Text != "" { // the last one
+		l.filters = append(l.filters, userFilter{where: "INSTR(search, ?) > 0", with: []any{loginOf(q.Text).String}, text: true})
 	}
 	return l, nil
 }
 
 // column adds a filter of the table itself.
-func (l *userList) column(where string, with ...any) {
+func (l *userList) column(roll *condition, where string, with ...any) {
 	l.filters = append(l.filters, userFilter{
-		ids: "SELECT id AS chosen FROM users WHERE tenant_id = ? AND " + where, args: append([]any{l.tenant.ID}, with...), where: where, with: with,
+		ids: "SELECT id AS chosen FROM users WHERE tenant_id = ? AND " + where, args: append([]any{l.tenant.ID}, with...), where: where, with: with, roll: roll,
 	})
-}
-
-// byIndex makes a filter read one index, where databases may think that another
-// is as good: they do not know that it is narrow.
-func (l *userList) byIndex(f *userFilter, index string) {
-	hint := " FORCE INDEX (" + index + ")"
-	if l.sqlite {
-		hint = " INDEXED BY " + index
-	}
-	f.ids = strings.Replace(f.ids, "FROM users", "FROM users"+hint, 1)
 }
 
 func (l *userList) columns() {
 	q := l.q
 	if q.Email != "" {
-		l.column("mail_key = ?", loginOf(q.Email).String)
+		l.column(nil, "mail_key = ?", loginOf(q.Email).String)
 	}
 	if q.ExternalID != "" {
-		l.column("external_id = ?", q.ExternalID)
+		l.column(nil, "external_id = ?", q.ExternalID)
 	}
 	if q.Licence != "" {
-		l.column("seats > '' AND INSTR(seats, ?) > 0", ","+q.Licence+",")
+		l.column(&condition{any: []string{seatTrait(q.Licence)}}, "seats > '' AND INSTR(seats, ?) > 0", ","+q.Licence+",")
 	}
 	if len(q.Statuses) > 0 {
 		var with []any
+		in := &condition{}
 		for _, s := range q.Statuses {
-			with = append(with, string(s))
+			with, in.any = append(with, string(s)), append(in.any, stateTrait(s))
 		}
-		l.column("status IN ("+marks(len(with))+")", with...)
+		l.column(in, "status IN ("+marks(len(with))+")", with...)
 	} else {
-		l.filters = append(l.filters, userFilter{where: "status <> ?", with: []any{string(access.UserDeleted)}})
+		out := &condition{any: []string{stateTrait(access.UserDeleted)}, not: true}
+		l.filters = append(l.filters, userFilter{where: "status <> ?", with: []any{string(access.UserDeleted)}, roll: out})
 	}
 	if !q.CreatedFrom.IsZero() {
-		l.column("created_at >= ?", q.CreatedFrom.UnixMicro())
+		l.column(&condition{from: q.CreatedFrom.UnixMicro()}, "created_at >= ?", q.CreatedFrom.UnixMicro())
 	}
 	if !q.CreatedUntil.IsZero() {
-		l.column("created_at < ?", q.CreatedUntil.UnixMicro())
+		l.column(&condition{until: q.CreatedUntil.UnixMicro()}, "created_at < ?", q.CreatedUntil.UnixMicro())
 	}
 }
 
@@ -174,9 +170,23 @@ func (l *userList) links() {
 	if l.q.Group != "" {
 		l.linked(false, access.Name(access.KindGroup, l.q.Group))
 	}
+	if len(l.q.AnyGroup) > 0 {
+		l.linked(false, groupNames(l.q.AnyGroup)...)
+	}
+	for _, name := range groupNames(l.q.EveryGroup) {
+		l.linked(false, name)
+	}
 	if l.q.Role != "" {
 		l.linked(false, access.Name(access.KindRole, l.q.Role))
 	}
+}
+
+func groupNames(codes []string) []string {
+	names := make([]string, len(codes))
+	for i, code := range codes {
+		names[i] = access.Name(access.KindGroup, code)
+	}
+	return names
 }
 
 // linked adds a filter for those who are linked to one of several names, or not.
@@ -185,13 +195,16 @@ func (l *userList) linked(not bool, names ...string) {
 	for _, name := range names {
 		with = append(with, name)
 	}
-	own := " FROM casbin_rule WHERE tenant_id = ? AND ptype = 'g' AND v1 IN (" + marks(len(names)) + ") AND v0 "
 	with = append([]any{l.tenant.ID}, with...)
-	f := userFilter{where: "EXISTS (SELECT 1" + own + "= " + l.holder() + ")", with: with}
+	// Of one account all links are counted, which are few: databases that are
+	// asked whether there are any begin with the links of a group, which may be many.
+	links, to := "(SELECT COUNT(*) FROM casbin_rule "+l.byLine+" WHERE tenant_id = ? AND ptype = 'g' AND ", " IN ("+marks(len(names))+")"
+	f := userFilter{where: links + l.linkedTo() + to + " AND v0 = " + l.holder() + ") > 0", with: with, roll: &condition{any: names, not: not}}
 	if not {
-		f.where = "NOT " + f.where
+		f.where = strings.TrimSuffix(f.where, "> 0") + "= 0"
 	} else {
-		f.ids, f.args = "SELECT DISTINCT SUBSTR(v0, 3) AS chosen"+own+"> 'u:' AND v0 < 'u;'", with
+		f.ids = "SELECT DISTINCT SUBSTR(v0, 3) AS chosen FROM casbin_rule WHERE tenant_id = ? AND ptype = 'g' AND v1" + to + " AND v0 > 'u:' AND v0 < 'u;'"
+		f.args = with
 	}
 	l.filters = append(l.filters, f)
 }
@@ -220,7 +233,7 @@ func (l *userList) manager() error {
 	case len(names) > 0:
 		l.linked(!*l.q.Manager, names...)
 	case *l.q.Manager:
-		l.column("1 = 0")
+		l.column(&condition{}, "1 = 0")
 	}
 	return nil
 }
@@ -239,6 +252,14 @@ func (l *userList) online(now time.Time) {
 		f.where = "NOT " + f.where
 	}
 	l.filters = append(l.filters, f)
+}
+
+// linkedTo is what a link leads to, where it shall not be looked up in an index.
+func (l *userList) linkedTo() string {
+	if l.sqlite {
+		return "+v1"
+	}
+	return "CONCAT(v1)"
 }
 
 func (l *userList) holder() string {
@@ -287,7 +308,17 @@ func (l *userList) bearers(of []string, names *[]string) error {
 // page reads the page.
 func (l *userList) page() (access.FoundUsers, error) {
 	found := access.FoundUsers{Revision: l.tenant.Revision, Total: -1}
-	start, err := l.start()
+	start, err := l.start((*userFilter).unknown)
+	if err == nil && start < 0 && (len(l.filters) > 1 || len(l.q.Statuses) > 0) {
+		hits, whole, failed := l.hits()
+		if failed != nil {
+			return found, failed
+		}
+		if hits != nil {
+			return l.show(hits, whole)
+		}
+		start, err = l.start((*userFilter).known)
+	}
 	if err != nil {
 		return found, err
 	}
@@ -295,7 +326,12 @@ func (l *userList) page() (access.FoundUsers, error) {
 		return found, err
 	}
 	query, args := l.statement(start)
-	err = each(l.ctx, l.tx, query, args, func(rows *sql.Rows) error {
+	return found, l.read(&found, query, args)
+}
+
+// read appends accounts to the page until it is full.
+func (l *userList) read(found *access.FoundUsers, query string, args []any) error {
+	return each(l.ctx, l.tx, query, args, func(rows *sql.Rows) error {
 		row, err := scanUser(l.tenant.ID, rows)
 		if err != nil || len(found.Users) == l.q.Most {
 			found.More = found.More || err == nil
@@ -305,7 +341,6 @@ func (l *userList) page() (access.FoundUsers, error) {
 		found.Users, found.Places = append(found.Users, u), append(found.Places, l.place(row))
 		return err
 	})
-	return found, err
 }
 
 // statement reads the accounts of the page, and one more.
@@ -317,35 +352,136 @@ func (l *userList) statement(start int) (string, []any) {
 	return "SELECT " + userColumns + from + l.order() + " LIMIT ?", append(args, l.q.Most+1)
 }
 
-// start gives the place of a filter that leaves few accounts, or -1. Where they
-// are very few they are named from there on, so that nothing is searched twice.
-func (l *userList) start() (int, error) {
+// hits asks the roster for accounts that pass, and tells whether all filters
+// were asked of it; nil where it does not tell.
+func (l *userList) hits() (found *hits, whole bool, err error) {
+	ask := rosterSearch{sort: l.q.Sort, down: l.q.Descending, after: l.q.After, most: l.q.Most + 1}
+	whole = true
+	for _, f := range l.filters {
+		switch {
+		case f.text:
+			ask.text = f.with[0].(string)
+		case f.roll != nil:
+			ask.conditions = append(ask.conditions, *f.roll)
+		default:
+			whole, ask.most = false, few
+		}
+	}
+	found, err = l.rosters.find(l.view, ask)
+	return found, whole, err
+}
+
+// show fills the page with hits. Where so many of them are kept out by the
+// filters that the roster does not know, the list is walked from where it has
+// come to.
+func (l *userList) show(hits *hits, whole bool) (found access.FoundUsers, err error) {
+	found.Revision, found.Total = l.tenant.Revision, -1
+	if whole {
+		found.Total = hits.total
+	} else if hits.total <= few {
+		if found.Total, err = l.count(hits.all); err != nil {
+			return found, err
+		}
+	}
+	for part := range slices.Chunk(hits.next, max(l.q.Most+1, few/4)) {
+		query, args := l.among(len(part), func(i int) string { return part[i].ID })
+		if err := l.read(&found, "SELECT "+userColumns+query+l.order(), args); err != nil || found.More {
+			return found, err
+		}
+		l.q.After = part[len(part)-1]
+	}
+	if !hits.more {
+		return found, nil
+	}
+	query, args := l.statement(-1)
+	return found, l.read(&found, query, args)
+}
+
+// count counts those of some accounts that pass the other filters.
+func (l *userList) count(ids []string) (n int, err error) {
+	for part := range slices.Chunk(ids, few/4) {
+		some := 0
+		query, args := l.among(len(part), func(i int) string { return part[i] })
+		if err := l.tx.QueryRowContext(l.ctx, "SELECT COUNT(*)"+query, args...).Scan(&some); err != nil {
+			return 0, err
+		}
+		n += some
+	}
+	return n, nil
+}
+
+// among gives what n accounts of the roster are read from as far as they pass the
+// filters that it does not know.
+func (l *userList) among(n int, id func(int) string) (string, []any) {
+	ids, rest := make([]any, n), *l
+	for i := range ids {
+		ids[i] = id(i)
+	}
+	rest.filters = []userFilter{l.named(ids)}
+	for _, f := range l.filters {
+		if f.unknown() {
+			rest.filters = append(rest.filters, f)
+		}
+	}
+	return rest.from(0)
+}
+
+// named is a filter that these accounts pass.
+func (l *userList) named(ids []any) userFilter {
+	if len(ids) == 0 {
+		ids = []any{""} // no id is empty
+	}
+	return userFilter{ids: "SELECT id AS chosen FROM users WHERE tenant_id = ? AND id IN (" + marks(len(ids)) + ")", args: append([]any{l.tenant.ID}, ids...)}
+}
+
+// start gives the place of a filter that leaves few accounts, or -1.
+func (l *userList) start(of func(*userFilter) bool) (int, error) {
 	for i := range l.filters {
 		f := &l.filters[i]
-		if f.ids == "" {
+		if !of(f) {
 			continue
 		}
-		var ids []any
-		err := each(l.ctx, l.tx, f.ids+" LIMIT ?", append(slices.Clone(f.args), few+1), func(rows *sql.Rows) error {
-			var id string
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
-		if err != nil {
-			return -1, err
+		if f.text {
+			l.scanned(f)
 		}
-		if len(ids) <= chunkRowsSQLite {
-			f.ids, f.args = "SELECT id AS chosen FROM users WHERE tenant_id = ? AND id IN ("+marks(max(len(ids), 1))+")", append([]any{l.tenant.ID}, ids...)
-			if len(ids) == 0 {
-				f.args = append(f.args, "") // no id is empty
-			}
-		}
-		if len(ids) <= few {
-			return i, nil
+		if isFew, err := l.leavesFew(f); isFew || err != nil {
+			return i, err
 		}
 	}
 	return -1, nil
+}
+
+func (f *userFilter) known() bool   { return f.text || f.roll != nil }
+func (f *userFilter) unknown() bool { return !f.known() }
+
+// scanned makes the filter for a text read one narrow index, where databases may
+// think that another is as good: they do not know that it is narrow.
+func (l *userList) scanned(f *userFilter) {
+	hint := "FORCE INDEX (users_search)"
+	if l.sqlite {
+		hint = "INDEXED BY users_search"
+	}
+	f.ids, f.args = "SELECT id AS chosen FROM users "+hint+" WHERE tenant_id = ? AND "+f.where, append([]any{l.tenant.ID}, f.with...)
+}
+
+// leavesFew tells whether few accounts pass a filter. Where they are very few
+// they are named from there on, so that nothing is searched twice.
+func (l *userList) leavesFew(f *userFilter) (bool, error) {
+	if f.ids == "" {
+		return false, nil
+	}
+	var ids []any
+	err := each(l.ctx, l.tx, f.ids+" LIMIT ?", append(slices.Clone(f.args), few+1), func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err == nil && len(ids) <= chunkRowsSQLite {
+		named := l.named(ids)
+		f.ids, f.args = named.ids, named.args
+	}
+	return err == nil && len(ids) <= few, err
 }
 
 // from gives what a list is read from, with every condition but the place.

@@ -22,7 +22,7 @@ func staffed(users, groups int) *access.Policy {
 			{Code: "boss", Roles: []access.Link{{To: access.SuperuserRole}}},
 			{Code: "clerk"},
 		},
-		Groups: []access.Group{{Code: "chiefs", Roles: []access.Link{{To: "boss"}}}, {Code: "heads", Base: "chiefs"}},
+		Groups: []access.Group{{Code: "chiefs", Roles: []access.Link{{To: "boss"}}}, {Code: "heads", Base: "chiefs"}, {Code: "newest"}},
 	}
 	for i := range groups {
 		p.Groups = append(p.Groups, access.Group{Code: fmt.Sprintf("group-%d", i), Attributes: []map[string]any{3: {"is_manager": true}, 4: {"is_manager": "true"}, 5: {"is_manager": false}, 7: nil}[i%8]})
@@ -49,6 +49,9 @@ func staffed(users, groups int) *access.Policy {
 		case 6:
 			u.Groups = append(u.Groups, access.Link{To: "heads"})
 		}
+		if i >= users*9/10 {
+			u.Groups = append(u.Groups, access.Link{To: "newest"})
+		}
 		p.Users = append(p.Users, u)
 	}
 	return p
@@ -65,6 +68,7 @@ func TestFindUsers(t *testing.T) {
 			}
 			r := rand.New(rand.NewPCG(5, 5))
 			for range 300 {
+				s.Rosters(r.IntN(2) * 1000) // in memory, or not
 				q := randomList(r)
 				if got, want := listed(t, s, q), naive(p, q); !slices.Equal(got, want) {
 					t.Fatalf("%+v:\ngot  %v\nwant %v", q, got, want)
@@ -80,7 +84,7 @@ func randomList(r *rand.Rand) access.UserSearch {
 	}
 	yes := r.IntN(2) == 0
 	for range 1 + r.IntN(2) {
-		switch r.IntN(10) {
+		switch r.IntN(12) {
 		case 0:
 			q.Text = []string{"els", "NELS", "élan", "u1", "@example", "nobody", "son 1", "%", "_"}[r.IntN(9)]
 		case 1:
@@ -93,6 +97,10 @@ func randomList(r *rand.Rand) access.UserSearch {
 			q.Group = []string{"group-3", "heads", "none"}[r.IntN(3)]
 		case 5:
 			q.Role = "clerk"
+		case 9:
+			q.AnyGroup = [][]string{{"group-3", "heads"}, {"group-1", "none"}, {"none"}}[r.IntN(3)]
+		case 10:
+			q.EveryGroup = [][]string{{"newest", "group-2"}, {"group-1", "none"}, {"heads", "group-6", "heads"}}[r.IntN(3)]
 		case 6:
 			q.Licence = []string{"chats", "cha"}[r.IntN(2)]
 		case 7:
@@ -141,6 +149,8 @@ func naive(p *access.Policy, q access.UserSearch) (ids []string) {
 		case q.Email != "" && !strings.EqualFold(q.Email, u.Email):
 		case q.ExternalID != "" && q.ExternalID != u.ExternalID:
 		case q.Group != "" && (status == access.UserDeleted || !linked(u.Groups, q.Group)):
+		case len(q.AnyGroup) > 0 && (status == access.UserDeleted || !slices.ContainsFunc(q.AnyGroup, func(code string) bool { return linked(u.Groups, code) })),
+			slices.ContainsFunc(q.EveryGroup, func(code string) bool { return status == access.UserDeleted || !linked(u.Groups, code) }):
 		case q.Role != "" && (status == access.UserDeleted || !linked(u.Roles, q.Role)):
 		case q.Licence != "" && !slices.Contains(u.Licences, q.Licence):
 		case q.Superuser != nil && *q.Superuser != (status != access.UserDeleted && linked(u.Groups, "heads")):
@@ -170,6 +180,118 @@ func naive(p *access.Policy, q access.UserSearch) (ids []string) {
 	return ids
 }
 
+// TestFindUsers_follow: texts are found in accounts as they are now, whoever has
+// changed them, and as they were in a reading that began before.
+func TestFindUsers_follow(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			o := open(t)
+			s, p := accesstest.OpenStore(t, o), staffed(300, 7)
+			other, err := store.Open(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = other.Close() })
+			r := rand.New(rand.NewPCG(7, 7))
+			for round := range 40 {
+				for range r.IntN(40) {
+					u := &p.Users[r.IntN(len(p.Users))]
+					u.Name = fmt.Sprintf("%s %d", []string{"Else", "Nelson", "Élan"}[r.IntN(3)], r.IntN(1000))
+				}
+				if r.IntN(3) == 0 {
+					p.Users = append(p.Users, access.User{ID: fmt.Sprintf("later-%d", round), Name: "Nelson", Email: fmt.Sprintf("later%d@example.com", round), Groups: []access.Link{{To: "newest"}}})
+				}
+				if _, err := []*store.Store{s, other}[r.IntN(2)].Apply(t.Context(), p, any1); err != nil {
+					t.Fatal(err)
+				}
+				for _, text := range []string{"nels", "élan 1", "later", "e 5"} {
+					q := access.UserSearch{Text: text, Sort: access.SortName, Most: 1 + r.IntN(60), Descending: r.IntN(2) == 0}
+					if got, want := listed(t, s, q), naive(p, q); !slices.Equal(got, want) {
+						t.Fatalf("round %d, %q:\ngot  %v\nwant %v", round, text, got, want)
+					}
+				}
+			}
+			if s.Rostered() == 0 {
+				t.Error("nobody was looked for in memory")
+			}
+		})
+	}
+}
+
+// TestFindUsers_epoch: after a restore everybody is looked for in what is there
+// then, not in what was there before.
+func TestFindUsers_epoch(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			o := open(t)
+			s := accesstest.OpenStore(t, o)
+			if _, err := s.Apply(t.Context(), staffed(10, 3), any1); err != nil {
+				t.Fatal(err)
+			}
+			q := access.UserSearch{Text: "restored", Sort: access.SortID, Most: 10}
+			if ids := listed(t, s, q); len(ids) != 0 {
+				t.Fatal(ids)
+			}
+			execute(t, beside(t, o), "UPDATE users SET search = 'MAIL\nRESTORED\nU1' WHERE id = 'u1'")
+			if err := s.RenewEpoch(t.Context(), access.DefaultTenant, any1); err != nil {
+				t.Fatal(err)
+			}
+			if ids := listed(t, s, q); !slices.Equal(ids, []string{"u1"}) {
+				t.Errorf("%v", ids)
+			}
+		})
+	}
+}
+
+// TestFindUsers_ended: whoever was in a group until a moment is not listed there
+// once that is recorded, which changes a rule and no account.
+func TestFindUsers_ended(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			s, p, until := accesstest.OpenStore(t, open(t)), staffed(10, 3), time.Now().Add(time.Hour).Truncate(time.Second)
+			p.Users[1].Groups = append(p.Users[1].Groups, access.Link{To: "newest", Validity: access.Validity{Until: until}})
+			if _, err := s.Apply(t.Context(), p, any1); err != nil {
+				t.Fatal(err)
+			}
+			q := access.UserSearch{Group: "newest", Sort: access.SortID, Most: 10}
+			before := listed(t, s, q)
+			if _, err := s.Expire(t.Context(), access.DefaultTenant, until.Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if after := listed(t, s, q); !slices.Equal(before, []string{"u1", "u9"}) || !slices.Equal(after, []string{"u9"}) {
+				t.Errorf("%v, then %v", before, after)
+			}
+		})
+	}
+}
+
+// TestFindUsers_bound: accounts of several tenants are in memory up to a number.
+func TestFindUsers_bound(t *testing.T) {
+	s := accesstest.OpenStore(t, databases["sqlite"](t))
+	s.Rosters(250)
+	for i := range 6 {
+		p := staffed(100, 3)
+		p.Tenant = fmt.Sprintf("tenant-%d", i)
+		if i == 5 {
+			p = staffed(260, 3)
+		} else if _, err := s.CreateTenant(t.Context(), access.Tenant{Code: p.Tenant}, any1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Apply(t.Context(), p, any1); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			found, err := s.FindUsers(t.Context(), p.Tenant, access.UserSearch{Text: "person", Most: 10})
+			if want := len(naive(p, access.UserSearch{})); err != nil || len(found.Users) != 10 || i < 5 && found.Total != want {
+				t.Fatalf("%s: %d of %d (want %d), %v", p.Tenant, len(found.Users), found.Total, want, err)
+			}
+		}
+		if n := s.Rostered(); n > 250 || n == 0 {
+			t.Errorf("%d accounts are in memory after %d tenants", n, i+1)
+		}
+	}
+}
+
 // lists are what people look for, and the index that must find it.
 var lists = map[string]struct {
 	q     access.UserSearch
@@ -181,9 +303,16 @@ var lists = map[string]struct {
 	"by e-mail":            {access.UserSearch{Sort: access.SortEmail}, "users_mail"},
 	"one e-mail":           {access.UserSearch{Email: "person77@example.com"}, "users_mail"},
 	"a group":              {access.UserSearch{Group: "group-3", Sort: access.SortName}, "casbin_rule_held"},
+	"the end of a list":    {access.UserSearch{Group: "newest", Sort: access.SortEmail}, "casbin_rule_held"},
+	"one of two groups":    {access.UserSearch{AnyGroup: []string{"group-3", "newest"}, Sort: access.SortName}, "users_name"},
+	"all of two groups":    {access.UserSearch{EveryGroup: []string{"group-3", "newest"}, Sort: access.SortName}, "casbin_rule_held"},
 	"a text of a few":      {access.UserSearch{Text: "n 7777"}, "users_search"},
 	"a text of many":       {access.UserSearch{Text: "els", Sort: access.SortName}, "users_name"},
+	"the end by its text":  {access.UserSearch{Text: "émile", Sort: access.SortName}, "users_name"},
 	"a text of nobody":     {access.UserSearch{Text: "zzz"}, "users_search"},
+	"a text in a group":    {access.UserSearch{Text: "nelson", Group: "group-3"}, "casbin_rule_held"},
+	"a text and a state":   {access.UserSearch{Text: "person1", Statuses: []access.UserStatus{access.UserActive}, Sort: access.SortEmail}, "users_mail"},
+	"a text of managers":   {access.UserSearch{Text: "son 1", Manager: new(true)}, "users_created"},
 	"the disabled":         {access.UserSearch{Statuses: []access.UserStatus{access.UserDisabled}, Sort: access.SortName}, "users_status"},
 	"the active":           {access.UserSearch{Statuses: []access.UserStatus{access.UserActive}, Sort: access.SortName}, "users_name"},
 	"holders of a licence": {access.UserSearch{Licence: "chats"}, "users_seats"},
@@ -198,18 +327,27 @@ func TestFindUsers_indexes(t *testing.T) {
 	for name, open := range databases {
 		t.Run(name, func(t *testing.T) {
 			s := crowd(t, open, 20_000, 100)
-			for what, list := range lists {
-				list.q.Most = 50
-				plan, err := s.Plan(t.Context(), access.DefaultTenant, list.q)
-				if err != nil {
-					t.Fatalf("%s: %v", what, err)
-				}
-				if text := strings.Join(plan, "\n"); !strings.Contains(text, list.index) || strings.Contains(text, "SCAN users") || strings.Contains(text, "type=ALL possible_keys=PRIMARY") {
-					t.Errorf("%s does not use %s:\n%s", what, list.index, text)
+			for _, most := range []int{0, 1} { // in memory, and in the database
+				s.Rosters(most)
+				for what, list := range lists {
+					list.q.Most = 50
+					plan, err := s.Plan(t.Context(), access.DefaultTenant, list.q)
+					if err != nil {
+						t.Fatalf("%s: %v", what, err)
+					}
+					text := strings.Join(plan, "\n")
+					if scans(text) || most == 1 && !strings.Contains(text, list.index) {
+						t.Errorf("%s does not use %s:\n%s", what, list.index, text)
+					}
 				}
 			}
 		})
 	}
+}
+
+// scans tells whether a plan reads a table of ours from end to end.
+func scans(plan string) bool {
+	return strings.Contains(plan, "SCAN users") || strings.Contains(plan, "SCAN casbin_rule") || strings.Contains(plan, "type=ALL possible_keys=PRIMARY")
 }
 
 // crowd opens a store with so many users.

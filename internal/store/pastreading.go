@@ -280,11 +280,25 @@ func (l *pastList) passes(u *userAt) bool {
 	return l.linkedTo(u)
 }
 
+func nameSet(groups []string) map[string]bool {
+	set := map[string]bool{}
+	for _, name := range groupNames(groups) {
+		set[name] = true
+	}
+	return set
+}
+
 func (l *pastList) linkedTo(u *userAt) bool {
 	for kind, code := range map[access.Kind]string{access.KindGroup: l.q.Group, access.KindRole: l.q.Role} {
 		if code != "" && len(u.holds(map[string]bool{access.Name(kind, code): true})) == 0 {
 			return false
 		}
+	}
+	if any := nameSet(l.q.AnyGroup); len(any) > 0 && len(u.holds(any)) == 0 {
+		return false
+	}
+	if every := nameSet(l.q.EveryGroup); len(u.holds(every)) < len(every) {
+		return false
 	}
 	return l.q.Superuser == nil || (len(u.holds(l.bosses)) > 0) == *l.q.Superuser
 }

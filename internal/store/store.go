@@ -74,6 +74,7 @@ type Store struct {
 	chunk     int   // rows a statement may carry
 	clock     func() time.Time
 	log       *slog.Logger
+	rosters   rosters
 	fit       atomic.Bool // Check has found nothing wrong
 }
 
