@@ -136,7 +136,7 @@ type Decisions struct {
 	FileKeep    int           `yaml:"file_keep" default:"14" range:"1..100000" doc:"Files put aside that are kept."`
 	FileSync    bool          `yaml:"file_sync" default:"false" doc:"Every batch outlives a power cut before it counts as kept; strict implies it. Else the system writes within some seconds, and only what it has not written can be lost with the machine."`
 	StoreAge    time.Duration `yaml:"store_age" default:"720h" range:"1h..87600h" doc:"Answers in the store are removed after this time."`
-	StoreRows   int           `yaml:"store_rows" default:"1000000" range:"1000..1000000000" doc:"Most answers in the store, of all tenants together; the oldest are removed."`
+	StoreRows   int           `yaml:"store_rows" default:"1000000" range:"1000..1000000000" doc:"Most answers in the store, of all tenants together. Beyond that the tenant with the most loses his oldest."`
 }
 
 // On tells whether anything is kept.
@@ -167,7 +167,7 @@ type Audit struct {
 	Every       time.Duration `yaml:"every" default:"5m" range:"1s..24h" doc:"A change is signed after this time at the latest."`
 	Revisions   int           `yaml:"revisions" default:"100" range:"1..1000000" doc:"Or after so many revisions."`
 	RefusalAge  time.Duration `yaml:"refusal_age" default:"8760h" range:"1h..87600h" doc:"Refused attempts are removed after this time."`
-	RefusalRows int           `yaml:"refusal_rows" default:"1000000" range:"1000..100000000" doc:"Most refused attempts that are kept; the oldest are removed."`
+	RefusalRows int           `yaml:"refusal_rows" default:"1000000" range:"1000..100000000" doc:"Most refused attempts that are kept. Beyond that the tenant with the most loses his oldest."`
 }
 
 // Limits say how much is stored.

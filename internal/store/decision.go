@@ -94,46 +94,13 @@ func (s *Store) leaveThere() clause.Expression {
 	return clause.Insert{Modifier: "IGNORE"}
 }
 
-// forgetRows are removed at once, so that no transaction takes long.
-const forgetRows = 1000
-
 // ForgetDecisions removes answers that were given before a moment, unless that
-// is zero, and the oldest beyond so many, unless that is 0: some of them at a
-// time. It tells whether it is done.
+// is zero, and those beyond so many, unless that is 0: some of them at a time. It
+// tells whether it is done. Whoever has the most loses his oldest, so that the
+// decisions of one tenant cannot push out those of another.
 func (s *Store) ForgetDecisions(ctx context.Context, before time.Time, most int) (done bool, err error) {
 	done, err = s.forgetLog(ctx, "decision", "asked_at", before, most)
 	return done, fault("forget decisions", err)
-}
-
-// forgetLog removes the oldest rows of a log that has a seq. Gaps in it make the
-// log a little shorter than it could be.
-func (s *Store) forgetLog(ctx context.Context, table, at string, before time.Time, most int) (done bool, err error) {
-	if err := s.usable(ctx); err != nil {
-		return false, err
-	}
-	var oldest []struct{ Seq, At int64 }
-	err = s.db.WithContext(ctx).Table(table).Select("seq, " + at + " AS at").Order("seq").Limit(forgetRows).Find(&oldest).Error
-	if err != nil || len(oldest) == 0 {
-		return true, err
-	}
-	newest := int64(0)
-	if err := s.db.WithContext(ctx).Table(table).Select("MAX(seq)").Scan(&newest).Error; err != nil {
-		return true, err
-	}
-	last := int64(0)
-	for _, r := range oldest {
-		old := !before.IsZero() && r.At < before.UnixMicro()
-		if old || most > 0 && r.Seq <= newest-int64(most) {
-			last = r.Seq
-			continue
-		}
-		break
-	}
-	if last == 0 {
-		return true, nil
-	}
-	done = last < oldest[len(oldest)-1].Seq || len(oldest) < forgetRows
-	return done, s.db.WithContext(ctx).Exec("DELETE FROM "+table+" WHERE seq <= ?", last).Error
 }
 
 // Decision gives one recorded answer, or an error of kind ErrNotFound.

@@ -141,6 +141,42 @@ func TestForgetDecisions(t *testing.T) {
 	})
 }
 
+// TestForgetDecisions_shares: a tenant that asks without end pushes out his own
+// decisions alone, and what one leaves of his share the others have.
+func TestForgetDecisions_shares(t *testing.T) {
+	onEach(t, func(d database) {
+		s := accesstest.OpenStore(d.t, d.options)
+		keep := func(tenant string, many int) {
+			if err := s.KeepDecisions(d.t.Context(), decisionsOf(tenant, many)); err != nil {
+				d.t.Fatal(err)
+			}
+		}
+		left := func(tenant string) int {
+			found, err := s.FindDecisions(d.t.Context(), tenant, access.RecordedSearch{Most: 5000, Forward: true})
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			return len(found)
+		}
+		keep("quiet", 30)
+		keep("middling", 400)
+		keep("noisy", 3000)
+		for done := false; !done; {
+			var err error
+			if done, err = s.ForgetDecisions(d.t.Context(), time.Time{}, 1000); err != nil {
+				d.t.Fatal(err)
+			}
+		}
+		if quiet, middling, noisy := left("quiet"), left("middling"), left("noisy"); quiet != 30 || middling != 400 || noisy != 570 {
+			d.t.Errorf("%d quiet, %d middling and %d noisy decisions are left", quiet, middling, noisy)
+		}
+		newest, err := s.FindDecisions(d.t.Context(), "noisy", access.RecordedSearch{Most: 1})
+		if err != nil || numbers(newest)[0] != 2999 {
+			d.t.Errorf("the newest is %v (%v)", numbers(newest), err)
+		}
+	})
+}
+
 // TestEpochAt: a revision belongs to the epoch in which it was made.
 func TestEpochAt(t *testing.T) {
 	onEach(t, func(d database) {

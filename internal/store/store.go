@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +77,7 @@ type Store struct {
 	log       *slog.Logger
 	rosters   rosters
 	fit       atomic.Bool // Check has found nothing wrong
+	counted   sync.Map    // table of a log -> its newest seq when it was last within its bounds
 }
 
 // Open connects to a database and checks it as Check does. Only a schema that
