@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -32,15 +33,32 @@ type RefusedAttempts struct {
 	NextPageToken string `json:"next_page_token,omitempty"`
 }
 
+// RefusalQuery narrows a list of refused attempts; its zero value asks for all.
+type RefusalQuery struct {
+	Caller      string
+	Need        string // for instance Users or Users/update
+	RequestID   string
+	From, Until time.Time // at or after; before
+	PageSize    int
+	PageToken   string
+}
+
 // Refusals gives a page of the attempts that were refused in a tenant, newest
-// first; only those of a caller where one is named.
-func (c *Client) Refusals(ctx context.Context, tenant, caller, pageToken string) (RefusedAttempts, error) {
+// first. The tenant * stands for what concerns none.
+func (c *Client) Refusals(ctx context.Context, tenant string, q RefusalQuery) (RefusedAttempts, error) {
 	v := url.Values{}
-	if caller != "" {
-		v.Set("caller", caller)
+	for name, value := range map[string]string{"caller": q.Caller, "need": q.Need, "request_id": q.RequestID, "page_token": q.PageToken} {
+		if value != "" {
+			v.Set(name, value)
+		}
 	}
-	if pageToken != "" {
-		v.Set("page_token", pageToken)
+	for name, at := range map[string]time.Time{"from": q.From, "until": q.Until} {
+		if !at.IsZero() {
+			v.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if q.PageSize > 0 {
+		v.Set("page_size", strconv.Itoa(q.PageSize))
 	}
 	return answer[RefusedAttempts](ctx, c, http.MethodGet, tenantPath(tenant, "refusals?"+v.Encode()), nil)
 }

@@ -162,7 +162,8 @@ func (h *house) auditSeries() []httpapi.Series {
 }
 
 func (c *cli) auditCommand() *cobra.Command {
-	cmd := group("audit", "Write the history down for auditors", `  bailiwick audit export --tenant crm > crm.ndjson`)
+	cmd := group("audit", "Write down for auditors what was done, and what was refused", `  bailiwick audit export --tenant crm > crm.ndjson
+  bailiwick audit refusals --tenant crm --since 24h`)
 	var tenant string
 	export := &cobra.Command{
 		Use:   "export",
@@ -178,7 +179,7 @@ From a database whose key is at hand, the newest revision is signed first.`,
 	at.serverFlags(export.Flags())
 	export.Flags().StringVar(&tenant, "tenant", access.DefaultTenant, "tenant whose history is written down")
 	export.RunE = func(cmd *cobra.Command, _ []string) error { return c.exportTrail(cmd.Context(), at, tenant) }
-	cmd.AddCommand(export)
+	cmd.AddCommand(export, c.auditRefusalsCommand())
 	return cmd
 }
 

@@ -30,10 +30,42 @@ const decisionTenant = "tenant whose decisions are looked at"
 // decisionQuery is which decisions the flags ask for.
 type decisionQuery struct {
 	api.DecisionQuery
-	since   time.Duration
-	between string
+	period  period
 	allowed bool
 	denied  bool
+}
+
+// period is from when until when something was.
+type period struct {
+	since   time.Duration
+	between string
+}
+
+func (p *period) flags(f *pflag.FlagSet) {
+	f.DurationVar(&p.since, "since", 0, "only of the last, for instance 3h")
+	f.StringVar(&p.between, "between", "", "only between two moments, FROM,UNTIL by RFC 3339")
+}
+
+// read gives the moments, zero where there is none.
+func (p *period) read(now time.Time) (from, until time.Time, err error) {
+	switch {
+	case p.since != 0 && p.between != "":
+		return from, until, usage("--since and --between are both given; keep one")
+	case p.since < 0:
+		return from, until, usage("--since cannot be negative")
+	case p.since > 0:
+		return now.Add(-p.since), until, nil
+	case p.between == "":
+		return from, until, nil
+	}
+	first, last, two := strings.Cut(p.between, ",")
+	if from, err = time.Parse(time.RFC3339, first); err == nil && two {
+		until, err = time.Parse(time.RFC3339, last)
+	}
+	if err != nil || !two {
+		return from, until, usage("--between: write two moments such as 2027-01-31T12:00:00Z,2027-01-31T13:00:00Z")
+	}
+	return from, until, nil
 }
 
 func (q *decisionQuery) flags(f *pflag.FlagSet) {
@@ -44,39 +76,21 @@ func (q *decisionQuery) flags(f *pflag.FlagSet) {
 	f.StringVar(&q.RequestID, "request-id", "", "only of this request")
 	f.BoolVar(&q.allowed, "allowed", false, "only those that allowed")
 	f.BoolVar(&q.denied, "denied", false, "only those that denied")
-	f.DurationVar(&q.since, "since", 0, "only of the last, for instance 3h")
-	f.StringVar(&q.between, "between", "", "only between two moments, FROM,UNTIL by RFC 3339")
+	q.period.flags(f)
 }
 
 // read checks the flags.
-func (q *decisionQuery) read(now time.Time) error {
+func (q *decisionQuery) read(now time.Time) (err error) {
 	switch {
 	case q.allowed && q.denied:
 		return usage("--allowed and --denied together leave nothing; keep one")
-	case q.since != 0 && q.between != "":
-		return usage("--since and --between are both given; keep one")
-	case q.since < 0:
-		return usage("--since cannot be negative")
 	case q.allowed:
 		q.Outcome = "allow"
 	case q.denied:
 		q.Outcome = "deny"
 	}
-	if q.since > 0 {
-		q.From = now.Add(-q.since)
-	}
-	if q.between == "" {
-		return nil
-	}
-	from, until, two := strings.Cut(q.between, ",")
-	var err error
-	if q.From, err = time.Parse(time.RFC3339, from); err == nil && two {
-		q.Until, err = time.Parse(time.RFC3339, until)
-	}
-	if err != nil || !two {
-		return usage("--between: write two moments such as 2027-01-31T12:00:00Z,2027-01-31T13:00:00Z")
-	}
-	return nil
+	q.From, q.Until, err = q.period.read(now)
+	return err
 }
 
 // overlap is how far tail looks back each time: decisions come into the log a

@@ -326,6 +326,6 @@ func (p *paper) KeepRefusals(context.Context, []access.RefusedAttempt) error { r
 
 func (p *paper) ForgetRefusals(context.Context, time.Time, int) (bool, error) { return true, nil }
 
-func (p *paper) Refusals(context.Context, string, string, string, int) ([]access.RefusedAttempt, error) {
+func (p *paper) Refusals(context.Context, string, access.RefusalSearch) ([]access.RefusedAttempt, error) {
 	return nil, nil
 }

@@ -26,6 +26,7 @@ type administration interface {
 	Decisions(ctx context.Context, tenant string, q api.DecisionQuery) (api.RecordedDecisions, error)
 	Decision(ctx context.Context, tenant, id string) (api.RecordedDecision, error)
 	Replay(ctx context.Context, tenant, id string) (api.Replay, error)
+	Refusals(ctx context.Context, tenant string, q api.RefusalQuery) (api.RefusedAttempts, error)
 }
 
 // local works on a database directly, as the operator. Servers over the same

@@ -14,3 +14,13 @@ type RefusedAttempt struct {
 	Why       string
 	Times     int // how many attempts the entry stands for: more than one where somebody tried too often
 }
+
+// RefusalSearch narrows a list of refused attempts. What is empty narrows nothing.
+type RefusalSearch struct {
+	Caller      string
+	Need        string // all of it, or its part: "Users" or "Users/update"
+	RequestID   string
+	From, Until time.Time // at or after; before
+	After       string    // the id of the attempt behind which the list goes on
+	Most        int
+}

@@ -15,8 +15,15 @@ var auditRoutes = []route{
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/refusals", tenant: true, need: access.KeyRead,
 		serve: (*call).listRefusals, tag: "Audit", summary: "List administrative attempts that were refused",
-		text:  "Newest first. Of one caller at most 30 a minute are kept one by one; further ones are one entry with their number. Write * for what concerns no tenant.",
-		query: []param{{name: "caller", text: "Only attempts of this caller, for instance user:operator-1."}, pageSizeParam, pageTokenParam}, answer: api.RefusedAttempts{},
+		text: "Newest first. Of one caller at most 30 a minute are kept one by one; further ones are one entry with their number. Write * for what concerns no tenant.",
+		query: []param{
+			{name: "caller", text: "Only attempts of this caller, for instance user:operator-1."},
+			{name: "need", text: "Only those that would have needed this, for instance Users or Users/update."},
+			{name: "request_id", text: "Only those of this request."},
+			{name: "from", kind: momentParam, text: "Refused at this moment or later."},
+			{name: "until", kind: momentParam, text: "Refused before this moment."},
+			pageSizeParam, pageTokenParam,
+		}, answer: api.RefusedAttempts{},
 	},
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/trail", tenant: true, need: access.KeyRead, time: policyTime,
@@ -30,17 +37,24 @@ func (c *call) listRefusals() error {
 	if c.api.o.Refusals == nil {
 		return errRoute
 	}
-	found, next, err := c.api.o.Refusals.List(c.ctx(), c.caller, c.tenant, c.word("caller"), c.page())
+	found, next, err := c.api.o.Refusals.List(c.ctx(), c.caller, c.tenant, access.RefusalSearch{
+		Caller: c.word("caller"), Need: c.word("need"), RequestID: c.word("request_id"), From: c.moment("from"), Until: c.moment("until"),
+	}, c.page())
 	if err != nil {
 		return err
 	}
+	return c.reply(http.StatusOK, RefusedOf(found, next))
+}
+
+// RefusedOf writes a page of refused attempts.
+func RefusedOf(found []access.RefusedAttempt, next string) api.RefusedAttempts {
 	w := api.RefusedAttempts{Refusals: make([]api.RefusedAttempt, len(found)), NextPageToken: next}
 	for i, r := range found {
 		w.Refusals[i] = api.RefusedAttempt{
 			ID: r.ID, At: utc(r.At), Caller: r.Caller, RequestID: r.RequestID, Need: r.Need, Door: r.Door, Why: r.Why, Times: r.Times,
 		}
 	}
-	return c.reply(http.StatusOK, w)
+	return w
 }
 
 // noteRefusal records that a known caller was refused a change by this door

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -51,8 +52,14 @@ func TestRefusals_recorded(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	if all := h.refused("caller=key:nobody"); len(all) != 0 {
-		t.Errorf("another caller's: %+v", all)
+	for query, want := range map[string]int{
+		"caller=key:nobody": 0, "caller=key:test-decide": 5, "need=Users": 2, "need=Users/insert": 1, "need=User": 0,
+		"request_id=" + url.QueryEscape(got[0].RequestID): 1, "from=2000-01-01T00:00:00Z": 5, "until=2000-01-01T00:00:00Z": 0,
+		"page_size=2": 2,
+	} {
+		if all := h.refused(query); len(all) != want {
+			t.Errorf("%s: %d, want %d: %+v", query, len(all), want, all)
+		}
 	}
 	h.send(http.MethodPost, "/v1/tenants/default/users", h.key[access.KeyAdmin], `{"id":"good"}`)
 	if len(h.refused("")) != 5 {
@@ -76,7 +83,7 @@ func TestRefusals_flood(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r.Run(ctx)
-	all, next, err := r.List(t.Context(), rootCaller, "default", "", service.Page{Size: 100})
+	all, next, err := r.List(t.Context(), rootCaller, "default", access.RefusalSearch{}, service.Page{Size: 100})
 	h.must(err)
 	times, rows := map[string]int{}, map[string]int{}
 	for _, a := range all {
@@ -86,9 +93,9 @@ func TestRefusals_flood(t *testing.T) {
 	if next != "" || rows["key:flood"] != 11 || times["key:flood"] != 500 || times["key:other"] != 1 {
 		t.Errorf("rows %v, times %v", rows, times)
 	}
-	page, next, err := r.List(t.Context(), rootCaller, "default", "", service.Page{Size: 7})
+	page, next, err := r.List(t.Context(), rootCaller, "default", access.RefusalSearch{}, service.Page{Size: 7})
 	h.must(err)
-	rest, last, err := r.List(t.Context(), rootCaller, "default", "", service.Page{Size: 7, Token: next})
+	rest, last, err := r.List(t.Context(), rootCaller, "default", access.RefusalSearch{}, service.Page{Size: 7, Token: next})
 	if h.must(err); len(page)+len(rest) != 12 || last != "" {
 		t.Errorf("pages of %d and %d, %q", len(page), len(rest), last)
 	}

@@ -19,7 +19,7 @@ type RefusalStore interface {
 	// ForgetRefusals removes what was refused before a moment, and the oldest
 	// beyond so many, some at a time.
 	ForgetRefusals(ctx context.Context, before time.Time, most int) (done bool, err error)
-	Refusals(ctx context.Context, tenant, caller, after string, most int) ([]access.RefusedAttempt, error)
+	Refusals(ctx context.Context, tenant string, q access.RefusalSearch) ([]access.RefusedAttempt, error)
 }
 
 // RefusalsOptions for NewRefusals. The zero value works.
@@ -224,19 +224,19 @@ func (r *Refusals) Under(a *Authority, f *Follower) { r.authority, r.state = a, 
 
 // List gives a page of refused attempts, newest first, and the token of the next
 // one.
-func (r *Refusals) List(ctx context.Context, caller access.Caller, tenant, of string, p Page) ([]access.RefusedAttempt, string, error) {
+func (r *Refusals) List(ctx context.Context, caller access.Caller, tenant string, q access.RefusalSearch, p Page) ([]access.RefusedAttempt, string, error) {
 	if _, err := r.authority.Allow(ctx, caller, tenant, ofRecords); err != nil {
 		return nil, "", err
 	}
-	list, err := r.state.list(tenant, "refusals", of)
+	list, err := r.state.list(tenant, "refusals", q)
 	if err != nil {
 		return nil, "", err
 	}
-	after := ""
-	if err := r.state.pages.open(ctx, list, p.Token, &after); err != nil {
+	if err := r.state.pages.open(ctx, list, p.Token, &q.After); err != nil {
 		return nil, "", err
 	}
-	found, err := r.store.Refusals(ctx, tenant, of, after, p.Size+1)
+	q.Most = p.Size + 1
+	found, err := r.store.Refusals(ctx, tenant, q)
 	if err != nil || len(found) <= p.Size {
 		return found, "", err
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -47,19 +48,24 @@ func (s *Store) ForgetRefusals(ctx context.Context, before time.Time, most int) 
 	return done, fault("forget refusals", err)
 }
 
-// Refusals gives refused attempts of a tenant, newest first, after one of them,
-// at most so many. A caller that is not empty narrows them to his.
-func (s *Store) Refusals(ctx context.Context, tenant, caller, after string, most int) ([]access.RefusedAttempt, error) {
+// Refusals gives refused attempts of a tenant, newest first.
+func (s *Store) Refusals(ctx context.Context, tenant string, q access.RefusalSearch) ([]access.RefusedAttempt, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	db := s.reader.WithContext(ctx).Where("tenant = ?", tenant).Order("id DESC").Limit(most)
-	if after != "" {
-		db = db.Where("id < ?", after)
+	db := s.reader.WithContext(ctx).Where("tenant = ?", tenant).Order("id DESC").Limit(q.Most)
+	narrow := func(wanted bool, condition string, with ...any) {
+		if wanted {
+			db = db.Where(condition, with...)
+		}
 	}
-	if caller != "" {
-		db = db.Where("caller = ?", caller)
-	}
+	narrow(q.After != "", "id < ?", q.After)
+	narrow(q.Caller != "", "caller = ?", q.Caller)
+	narrow(q.RequestID != "", "request_id = ?", q.RequestID)
+	narrow(strings.Contains(q.Need, "/"), "need = ?", q.Need)
+	narrow(q.Need != "" && !strings.Contains(q.Need, "/"), "need > ? AND need < ?", q.Need+"/", q.Need+"0") // "0" comes behind "/"
+	narrow(!q.From.IsZero(), "refused_at >= ?", q.From.UnixMicro())
+	narrow(!q.Until.IsZero(), "refused_at < ?", q.Until.UnixMicro())
 	var rows []refusalRow
 	if err := db.Find(&rows).Error; err != nil {
 		return nil, fault("list refusals", err)
