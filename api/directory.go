@@ -15,11 +15,12 @@ type Noun string
 
 // The nouns whose things are listed, shown, made, changed and deleted alike.
 const (
-	NounUser    Noun = "users"
-	NounGroup   Noun = "groups"
-	NounRole    Noun = "roles"
-	NounScope   Noun = "scopes"
-	NounLicence Noun = "licences"
+	NounUser        Noun = "users"
+	NounGroup       Noun = "groups"
+	NounRole        Noun = "roles"
+	NounScope       Noun = "scopes"
+	NounLicence     Noun = "licences"
+	NounApplication Noun = "applications"
 )
 
 // tableHTTP waits as long as a table may take to be written or read.
@@ -34,6 +35,12 @@ func (c *Client) List(ctx context.Context, n Noun, query url.Values, into any) e
 // Show gives one thing into an answer such as *User.
 func (c *Client) Show(ctx context.Context, n Noun, id string, into any) error {
 	return c.do(ctx, http.MethodGet, c.below(n, id, nil), nil, into)
+}
+
+// Look gives what is told of a thing beside itself, such as the permissions of a
+// user, into an answer such as *Permissions.
+func (c *Client) Look(ctx context.Context, n Noun, id, part string, query url.Values, into any) error {
+	return c.do(ctx, http.MethodGet, c.below(n, id, nil)+"/"+part+questioned(query), nil, into)
 }
 
 // Create makes a thing of a body such as NewUser, and gives it as it is then.
@@ -63,9 +70,13 @@ func (c *Client) Delete(ctx context.Context, n Noun, id string, query url.Values
 
 // Act does one of the acts of the API that stand behind a colon, for instance
 // Act(ctx, NounUser, "42", "deactivate", Edit{}, &user). Without an id it is about all,
-// as bulk is.
+// as bulk is. An act on a part of a thing names both: groups:add.
 func (c *Client) Act(ctx context.Context, n Noun, id, act string, body, into any) error {
-	return c.do(ctx, http.MethodPost, c.below(n, id, nil)+":"+act, body, into)
+	sign := ":"
+	if strings.Contains(act, ":") {
+		sign = "/"
+	}
+	return c.do(ctx, http.MethodPost, c.below(n, id, nil)+sign+act, body, into)
 }
 
 // ImportUsers sends a table of accounts: CSV, or XLSX where its type says so.

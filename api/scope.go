@@ -25,7 +25,7 @@ type NewScope struct {
 	// The scope above; * when left out.
 	Parent string `json:"parent,omitempty"`
 	Name   string `json:"name,omitempty"`
-	// Makes its own groups too: one from each group with the attribute store_group or, where none has it, from each default group and template.
+	// Makes its own groups too: one from each group with the attribute store_group or, where none has it, from each default group and template but those of superusers.
 	Groups bool `json:"groups,omitempty"`
 	// Begins the codes of these groups; the id of the scope when left out.
 	Code string `json:"code,omitempty"`

@@ -177,7 +177,7 @@ From a database whose key is at hand, the newest revision is signed first.`,
 	}
 	at := &target{store: settingsFlags(export, "store.", "audit.")}
 	at.serverFlags(export.Flags())
-	export.Flags().StringVar(&tenant, "tenant", access.DefaultTenant, "tenant whose history is written down")
+	tenantFlag(export, &tenant, "tenant whose history is written down")
 	export.RunE = func(cmd *cobra.Command, _ []string) error { return c.exportTrail(cmd.Context(), at, tenant) }
 	cmd.AddCommand(export, c.auditRefusalsCommand())
 	return cmd

@@ -43,6 +43,7 @@ func (c *cli) root() *cobra.Command {
 		c.decisionsCommand(),
 		c.reportCommand(),
 		c.userCommand(),
+		c.applicationCommand(),
 		c.groupCommand(),
 		c.roleCommand(),
 		c.grantCommand(),

@@ -48,6 +48,7 @@ const (
 	groupsField // a list of links: code or code@scope
 	rolesField
 	jsonField
+	flagField
 )
 
 func (f field) member() string { return strings.ReplaceAll(f.flag, "-", "_") }
@@ -103,6 +104,13 @@ var filterWords = map[string]string{
 	"sort":          "what they are sorted by, with - before it for the reverse",
 	"active":        "true: only those that are active; false: only the others",
 	"superuser":     "true: only superusers; false: only the others",
+	"as_of":         "as it was at this revision or moment",
+	"scope":         "where; everywhere when left out",
+	"lang":          "language of the labels, for instance en",
+	"node":          "only what is below the group with this code",
+	"depth":         "how many levels; all when left out",
+	"online":        "true: only those who used a session just now; false: only the others",
+	"manager":       "true: only those in a group whose attribute is_manager is true; false: only the others",
 	"group":         "only those in the group with this code",
 	"any_group":     "only those in one of the groups with these codes, with commas between",
 	"every_group":   "only those in all of the groups with these codes, with commas between",
@@ -134,7 +142,7 @@ func filterFlags(cmd *cobra.Command, filters []string) func() url.Values {
 // everyPage follows a list to its end.
 func everyPage(ctx context.Context, client *api.Client, n noun, query url.Values) ([]thing, error) {
 	all := []thing{}
-	if n.path != api.NounScope && n.path != api.NounLicence {
+	if n.path != api.NounScope && n.path != api.NounLicence && n.path != api.NounApplication {
 		query.Set("page_size", "1000")
 	}
 	for {
@@ -225,6 +233,11 @@ func cell(v any) string {
 	case nil:
 		return ""
 	case []any:
+		if len(v) > 0 {
+			if first, ok := v[0].(thing); ok && first["path"] != nil { // sections, which are too many to name
+				return fmt.Sprint(len(v))
+			}
+		}
 		var all []string
 		for _, x := range v {
 			all = append(all, cell(x))
@@ -284,7 +297,8 @@ func (c *cli) nounCreate(n noun, example string) *cobra.Command {
 		if len(args) == 1 {
 			x[n.key] = args[0]
 		}
-		return c.made(client.Create(ctx, n.path, x, &x), x)
+		var now thing
+		return c.made(client.Create(ctx, n.path, x, &now), &now)
 	})
 }
 
@@ -314,6 +328,8 @@ func bodyFlags(cmd *cobra.Command, n noun, isNew bool) func() (thing, error) {
 	for _, field := range n.fields {
 		switch {
 		case field.onlyNew && !isNew:
+		case field.kind == flagField:
+			f.Bool(field.flag, false, field.usage)
 		case field.kind == textField || field.kind == jsonField:
 			f.String(field.flag, "", field.usage)
 		default:
@@ -366,6 +382,8 @@ func (field field) value(f *pflag.FlagSet) (any, error) {
 			return nil, usage("--%s: is not JSON: %w", field.flag, err)
 		}
 		return v, nil
+	case flagField:
+		return f.GetBool(field.flag)
 	case textField:
 	}
 	return text, nil

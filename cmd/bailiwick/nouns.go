@@ -46,6 +46,8 @@ var (
 		fields: []field{
 			{flag: "name", usage: "what people call it"},
 			{flag: "parent", usage: "the scope above; * when left out"},
+			{flag: "groups", usage: "make its own groups too, from the default groups", kind: flagField, onlyNew: true},
+			{flag: "code", usage: "begins the codes of these groups; the id of the scope when left out", onlyNew: true},
 		},
 	}
 	licences = noun{name: "licence", path: api.NounLicence, key: "feature", columns: []string{"feature", "seats", "used", "free"}}
@@ -63,6 +65,9 @@ func (c *cli) groupCommand() *cobra.Command {
   bailiwick group create sales --name Sales --grants '[{"section": "System.Orders", "crud": 10}]'`),
 		c.nounEdit(groups, "  bailiwick group edit sales --name 'Sales managers' --reason 'as they call it'"),
 		c.nounDelete(groups, "  bailiwick group delete sales --move-to support", "move-to", "code of the group for those who would be in none"),
+		c.groupTree(),
+		c.nounLook(groups, "permissions", "Show what members of a group may do, and where it comes from", "as_of"),
+		c.nounLook(groups, "summary", "Say whom members of a group manage, what they are shown and which scopes they reach", "as_of"),
 		c.exportCommand("group", "groups:export", groups.filters, exactly(0)),
 		c.exportCommand("group", "groups/%s/members:export", slices.DeleteFunc(slices.Clone(users.filters), func(name string) bool { return name == "group" }), exactly(1)),
 	)
@@ -78,6 +83,7 @@ func (c *cli) roleCommand() *cobra.Command {
 		c.nounCreate(roles, "  bailiwick role create exporter --name Exporter"),
 		c.nounEdit(roles, "  bailiwick role edit exporter --description 'takes data out'"),
 		c.nounDelete(roles, "  bailiwick role delete exporter", "", ""),
+		c.nounLook(roles, "permissions", "Show what a role allows, and where it comes from", "as_of"),
 	)
 	return cmd
 }
@@ -88,7 +94,8 @@ func (c *cli) scopeCommand() *cobra.Command {
 	cmd.AddCommand(
 		c.nounList(scopes, "  bailiwick scope list -o csv"),
 		c.nounShow(scopes, "  bailiwick scope show store:eu-1"),
-		c.nounCreate(scopes, "  bailiwick scope create store:eu-1 --name Berlin"),
+		c.nounCreate(scopes, `  bailiwick scope create store:eu-1 --name Berlin
+  bailiwick scope create store:eu-1 --name Berlin --groups`),
 		c.nounEdit(scopes, "  bailiwick scope edit store:eu-1 --name 'Berlin Mitte'"),
 		c.nounDelete(scopes, "  bailiwick scope delete store:eu-1", "", ""),
 	)

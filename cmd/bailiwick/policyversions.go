@@ -20,7 +20,7 @@ import (
 func versionFlags(cmd *cobra.Command) *target {
 	t := &target{}
 	t.serverFlags(cmd.Flags())
-	cmd.Flags().StringVar(&t.tenant, "tenant", access.DefaultTenant, "tenant it is about")
+	t.tenantFlag(cmd, "tenant it is about")
 	return t
 }
 

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	sql STATEMENT            do to the database in $BAILIWICK_STORE_DSN what nobody should
 //	api METHOD PATH [BODY]   send JSON to the server, which must answer well
 //	key FILE                 use the API key in a file from here on
+//	typed PAGE HEADING FILE  write what is typed below the heading of a page in docs into a file
 //	mysql                    put the DSN of a fresh MySQL database into $MYSQL
 //	job FILE JOB             run a job of a CI file as its runner would, in bash, without its installation
 //	note FILE                listen at $NOTES for what is posted there, and keep the last of it in the file
@@ -97,6 +98,7 @@ func runScripts(t *testing.T, driver string, paths ...string) {
 			"revoke":   revokeKey,
 			"empty":    emptyFolder,
 			"mysql":    freshMySQL,
+			"typed":    typed,
 			"api":      callAPI,
 			"key":      useKey,
 			"sql":      statement,
@@ -113,6 +115,23 @@ type (
 	driverKey  struct{}
 	servers    map[string]*exec.Cmd
 )
+
+// typed takes the first block of shell lines below a heading, so that a page
+// cannot say what does not work.
+func typed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: typed PAGE HEADING FILE")
+	}
+	page, err := os.ReadFile(filepath.Join(filepath.Dir(ts.Getenv("POLICIES")), "docs", args[0]))
+	ts.Check(err)
+	_, below, found := strings.Cut(string(page), "## "+args[1]+"\n")
+	_, block, begun := strings.Cut(below, "```sh\n")
+	block, _, ended := strings.Cut(block, "```\n")
+	if !found || !begun || !ended {
+		ts.Fatalf("%s has no shell lines below %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(block), 0o600))
+}
 
 func expectCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // superuserLink is a link by which a tenant's superuser makes himself, once.
@@ -38,7 +36,7 @@ behind the server's address is known.`,
 		Args: exactly(0),
 	}
 	set := settingsFlags(cmd, "store.", "server.public_url")
-	cmd.Flags().StringVar(&tenant, "tenant", access.DefaultTenant, "the tenant's code")
+	tenantFlag(cmd, &tenant, "the tenant's code")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		made, err := c.superuserLink(cmd.Context(), set, tenant)
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -35,6 +36,7 @@ type target struct {
 const (
 	serverVariable = "BAILIWICK_SERVER"
 	keyVariable    = "BAILIWICK_API_KEY"
+	tenantVariable = "BAILIWICK_TENANT"
 )
 
 func (t *target) serverFlags(f *pflag.FlagSet) {
@@ -45,7 +47,7 @@ func (t *target) serverFlags(f *pflag.FlagSet) {
 // askFlags are for commands that only ask.
 func (t *target) askFlags(f *pflag.FlagSet) {
 	f.StringVar(&t.files, "files", "", "folder of policy files to ask instead of a server")
-	f.StringVar(&t.tenant, "tenant", "", "tenant to ask about; default, or the one in the files")
+	f.StringVar(&t.tenant, "tenant", "", "tenant to ask about; default, or the one in the files ("+tenantVariable+", of a server)")
 	t.serverFlags(f)
 }
 
@@ -56,8 +58,16 @@ func adminFlags(cmd *cobra.Command) *target {
 	return t
 }
 
-func (t *target) tenantFlag(cmd *cobra.Command, usage string) {
-	cmd.Flags().StringVar(&t.tenant, "tenant", access.DefaultTenant, usage)
+func (t *target) tenantFlag(cmd *cobra.Command, usage string) { tenantFlag(cmd, &t.tenant, usage) }
+
+// tenantFlag names a tenant; the variable does where the flag is left out.
+func tenantFlag(cmd *cobra.Command, to *string, usage string) {
+	cmd.Flags().StringVar(to, "tenant", access.DefaultTenant, usage+" ("+tenantVariable+")")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		if named := os.Getenv(tenantVariable); named != "" && !cmd.Flags().Changed("tenant") {
+			*to = named
+		}
+	}
 }
 
 // open finds whom to ask, and about which tenant. Files are asked through the
@@ -98,7 +108,7 @@ func (t *target) remote() (*api.Client, error) {
 		return nil, usage("--server: %q is not an address such as http://127.0.0.1:8080", address)
 	}
 	key, err := t.key()
-	return &api.Client{URL: address, Key: key, Tenant: t.tenant}, err
+	return &api.Client{URL: address, Key: key, Tenant: cmp.Or(t.tenant, os.Getenv(tenantVariable))}, err
 }
 
 func (t *target) key() (string, error) {

@@ -24,6 +24,7 @@ var users = noun{
 		{flag: "name", usage: "what people call him"},
 		{flag: "external-id", usage: "key of the business system"},
 		{flag: "status", usage: "active or disabled", onlyNew: true},
+		{flag: "invite", usage: "send a mail by which he chooses a password; the account is active from then on", kind: flagField, onlyNew: true},
 		{flag: "groups", usage: "codes in their order, each with @scope where it holds there only", kind: groupsField},
 		{flag: "roles", usage: "codes, each with @scope where it holds there only", kind: rolesField},
 		{flag: "grants", usage: "rights as JSON, as the API has them", kind: jsonField},
@@ -46,11 +47,21 @@ func (c *cli) userCommand() *cobra.Command {
 		c.nounList(users, `  bailiwick user list --q els --active true
   bailiwick user list --status deleted -o csv`),
 		c.nounShow(users, "  bailiwick user show sales-7 -o yaml"),
-		c.nounCreate(users, `  bailiwick user create --email sales-7@example.com --name 'Sales 7' --groups sales,support@store:eu-1
+		c.nounCreate(users, `  bailiwick user create --email sales-7@example.com --name 'Sales 7' --groups sales,support@store:eu-1 --invite
   bailiwick user create sales-7 --email sales-7@example.com --name 'Sales 7' --status disabled`),
 		c.nounEdit(users, `  bailiwick user edit sales-7 --name 'Sales Seven' --reason 'misspelt'
   bailiwick user edit sales-7 --licences chats --attributes '{"region": "eu"}'`),
 		c.nounDelete(users, "  bailiwick user delete sales-7 --hand-over-to sales-8 --reason 'has left'", "hand-over-to", "id of the account that takes over"),
+		c.userLinks("add", "Give groups, roles or seats besides those that are there"),
+		c.userLinks("remove", "Take away groups, roles or seats; the others stay"),
+		c.nounLook(users, "permissions", "Show what somebody may do, and where it comes from", "as_of"),
+		c.nounLook(users, "navigation", "Show the menu of somebody", "scope", "lang", "as_of"),
+		c.nounLook(users, "capabilities", "Show everything that somebody may do in a scope", "scope", "as_of"),
+		c.nounLook(users, "sign-in", "Tell whether somebody can sign in, and if not, why"),
+		c.nounAct(users, "resend", "resend", "Send the mail of an invitation again; links of before stop working"),
+		c.nounAct(users, "unlock", "unlock", "Let somebody sign in again who failed too often"),
+		c.nounAct(users, "reset-second-factor", "second-factor:reset", "Take away a second factor that was lost, and end all sessions"),
+		c.userPassword(),
 		c.userAct("activate", "Let disabled accounts act again"),
 		c.userAct("deactivate", "Deny accounts everything, at once"),
 		c.userRestore(), c.userHandOver(), c.userMove(), c.userCopy(), c.userImport(),

@@ -22,7 +22,7 @@ type LoadOptions struct {
 // notSettings are variables that begin as ours do and are for somebody else:
 // the command line's server and key, and the tests.
 var notSettings = []string{
-	"BAILIWICK_CONFIG", "BAILIWICK_SERVER", "BAILIWICK_API_KEY",
+	"BAILIWICK_CONFIG", "BAILIWICK_SERVER", "BAILIWICK_API_KEY", "BAILIWICK_TENANT",
 	"BAILIWICK_SOAK", "BAILIWICK_TEST_*",
 }
 

@@ -24,7 +24,7 @@ var groupParams = append([]param{
 	{name: "base", text: "Only groups that are based on the group with this code."},
 	sortParam("default groups come first, then templates, and among them names decide", "name", "code", "kind", "members"),
 	{name: "view", oneOf: []string{"grid", "tree"}, text: "A list, or the tree; the list when left out."},
-	{name: "node", text: "Code of the group where the tree begins; all when left out."},
+	{name: "node", text: "Only the tree below the group with this code; all when left out."},
 	{name: "depth", kind: numberParam, max: access.MaxInheritance, text: "How many levels of the tree; all when 0 or left out."},
 }, pageParams...)
 

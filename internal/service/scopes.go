@@ -222,13 +222,18 @@ func scopeConflict(field, format string, args ...any) error {
 	return &access.Error{Kind: ErrConflict, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
+// ofSuperusers tells whether a group makes superusers: of a store there are none.
+func ofSuperusers(g *access.Group) bool {
+	return slices.ContainsFunc(g.Roles, func(l access.Link) bool { return l.To == access.SuperuserRole })
+}
+
 // addGroups derives a scope's own groups from those that are there for that.
 func (n *NewScope) addGroups(p *access.Policy) ([]string, error) {
 	bases := map[string]string{} // suffix by code
 	for _, marked := range []bool{true, false} {
 		for _, g := range p.Groups {
 			suffix, isMarked := g.Attributes[StoreGroup].(string)
-			if g.Kind != access.GroupDefault && g.Kind != access.GroupTemplate || isMarked != marked {
+			if g.Kind != access.GroupDefault && g.Kind != access.GroupTemplate || isMarked != marked || !marked && ofSuperusers(&g) {
 				continue
 			}
 			bases[g.Code] = cmp.Or(suffix, g.Code)
