@@ -114,8 +114,6 @@ var filterWords = map[string]string{
 	"group":         "only those in the group with this code",
 	"any_group":     "only those in one of the groups with these codes, with commas between",
 	"every_group":   "only those in all of the groups with these codes, with commas between",
-	"manager":       "true: only those in a group whose attribute is_manager is true; false: only the others",
-	"online":        "true: only those whose session was used within the last 5 minutes; false: only the others",
 	"licence":       "only those with a seat of this feature",
 	"created_from":  "only those created at this moment or later, like 2027-01-31T12:00:00Z",
 	"created_until": "only those created before this moment",
