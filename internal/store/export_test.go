@@ -30,6 +30,13 @@ func (s *Store) Rostered() (n int) {
 	return n
 }
 
+// PastBytes bounds what rebuilding a state may note; the function undoes that.
+func PastBytes(most int) (undo func()) {
+	was := maxPastBytes
+	maxPastBytes = most
+	return func() { maxPastBytes = was }
+}
+
 // Step is the gap between neighbours.
 const Step = step
 

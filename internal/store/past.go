@@ -17,6 +17,12 @@ import (
 // maxPast is how many changes may be gone through to rebuild a state.
 const maxPast = 5_000_000
 
+// maxPastBytes is how much may be noted of what was otherwise then, and pastEntry
+// what a note takes besides its texts, about.
+var maxPastBytes = 512 << 20
+
+const pastEntry = 100
+
 // StateAt finds the state that something is asked about: of a revision, at the
 // moment at which it was made unless another is named; or the one that was in
 // force at a moment. Without either it is the newest, now.
@@ -111,6 +117,7 @@ type past struct {
 
 	foreign bool // by a Casbin model of the tenant's own
 	then    map[object]string
+	bytes   int // of then
 }
 
 // object names something in the history. A rule's name is its key.
@@ -226,7 +233,7 @@ func (p *past) undo(c changeRow) error {
 		return err
 	}
 	if _, known := p.then[o]; !known {
-		p.then[o] = c.OldValue
+		return p.note(o, c.OldValue)
 	}
 	return nil
 }
@@ -237,12 +244,29 @@ func (p *past) redo(c changeRow) error {
 	switch {
 	case err != nil || !kept:
 	case c.NewValue == "":
+		if before, known := p.then[o]; known {
+			p.bytes -= noted(o, before)
+		}
 		delete(p.then, o)
 	default:
-		p.then[o] = c.NewValue
+		return p.note(o, c.NewValue)
 	}
 	return err
 }
+
+// note keeps what something was, as long as there is room.
+func (p *past) note(o object, image string) error {
+	if before, known := p.then[o]; known {
+		p.bytes -= noted(o, before)
+	}
+	if p.bytes += noted(o, image); p.bytes > maxPastBytes {
+		return asOf("revision %d cannot be rebuilt: what was otherwise then takes more than %d MiB; ask about a later one", p.at, maxPastBytes>>20)
+	}
+	p.then[o] = image
+	return nil
+}
+
+func noted(o object, image string) int { return len(o.name) + len(image) + pastEntry }
 
 // object names what a change is about, and counts it: forth where way is 1, back
 // where it is -1. It is not kept where nobody asks for it here.

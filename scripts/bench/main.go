@@ -6,7 +6,7 @@
 //
 //	scripts/services run -- go run ./scripts/bench -json docs/benchmarks/bench.json
 //	go run ./scripts/bench -quick          every figure for a moment: does it work?
-//	go run ./scripts/bench -only shapes    one group: shapes, http, start, subjects, replicas
+//	go run ./scripts/bench -only shapes    one group: shapes, http, start, subjects, replicas, past
 //	go run ./scripts/bench memberships -json docs/benchmarks/memberships.json
 //	go run ./scripts/bench page            write docs/benchmarks.md and its chart again
 //
@@ -43,18 +43,20 @@ type plan struct {
 	rounds      int           // of each pair that is compared; the median counts
 	connections int
 	commits     int // seen on another replica
+	grants      int // of the tenant whose past is looked at
+	revisions   int // that it has
 }
 
 // whole is what `make bench` measures.
 var whole = plan{
 	rules: []int{1_100, 11_000, 110_000, 1_100_000}, sizes: []int{1_100, 110_000, 1_100_000}, start: 1_100_000, members: 300_000, asked: 5_000, remembered: 100_000,
-	cell: time.Second, stock: 45 * time.Second, span: time.Second, rounds: 5, connections: 64, commits: 200,
+	cell: time.Second, stock: 45 * time.Second, span: time.Second, rounds: 5, connections: 64, commits: 200, grants: 100_000, revisions: 1_000,
 }
 
 // quick takes every figure, none of which means anything.
 var quick = plan{
 	rules: []int{110, 1_100}, sizes: []int{1_100}, start: 1_100, members: 3_000, asked: 200, remembered: 2_000,
-	cell: 10 * time.Millisecond, stock: 5 * time.Second, span: 20 * time.Millisecond, rounds: 1, connections: 2, commits: 3,
+	cell: 10 * time.Millisecond, stock: 5 * time.Second, span: 20 * time.Millisecond, rounds: 1, connections: 2, commits: 3, grants: 1_000, revisions: 20,
 }
 
 // runMemberships measures what a database takes long to be filled for: users of
@@ -171,6 +173,7 @@ var groups = []struct {
 	{"start", "Cold start", (*bench).startup},
 	{"subjects", "Users who are asked for one by one", (*bench).subjects},
 	{"replicas", "Several replicas", (*bench).replicas},
+	{"past", "Questions as of an earlier revision", (*bench).past},
 }
 
 func groupNames() (names []string) {
