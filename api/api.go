@@ -214,6 +214,8 @@ type PolicyLoaded struct {
 	DryRun   bool        `json:"dry_run,omitzero"`
 	Tests    TestSummary `json:"tests"`
 	Warnings []Detail    `json:"warnings,omitempty"`
+	// In a dry run for a tenant that is there.
+	Foretold
 }
 
 // TestSummary counts the decision tests of a policy.

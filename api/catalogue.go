@@ -95,6 +95,8 @@ type CataloguePlan struct {
 	// Nothing was changed: it was only asked what would.
 	DryRun   bool   `json:"dry_run"`
 	Revision uint64 `json:"revision"`
+	// In a dry run of what can be done.
+	Foretold
 }
 
 // Orphan is something that names what is gone.

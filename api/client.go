@@ -76,7 +76,7 @@ func (c *Client) CreateTenant(ctx context.Context, t Tenant) (Tenant, error) {
 // LoadPolicy puts a policy into force. Where the policy holds mistakes or does
 // not keep its own tests, the error is a *Problem with all of them as details.
 func (c *Client) LoadPolicy(ctx context.Context, tenant string, p Policy) (PolicyLoaded, error) {
-	return answer[PolicyLoaded](ctx, c, http.MethodPut, tenantPath(tenant, "policy"), p)
+	return foretoldWhole(ctx, c, http.MethodPut, tenantPath(tenant, "policy"), p, func(l *PolicyLoaded) *Consequences { return l.Consequences })
 }
 
 // Revisions gives a page of the history of a tenant, newest first. The query is
@@ -91,15 +91,19 @@ func (c *Client) Revision(ctx context.Context, tenant string, number uint64) (Re
 }
 
 // Diff tells what turns one state of a tenant into another. States are numbers
-// of revisions or times; the newest where empty.
-func (c *Client) Diff(ctx context.Context, tenant, from, to string) (Difference, error) {
+// of revisions or times; the newest where empty. With effect it tells who holds what
+// in the one and not in the other, too.
+func (c *Client) Diff(ctx context.Context, tenant, from, to string, effect bool) (Difference, error) {
 	query := url.Values{}
 	for name, state := range map[string]string{"from": from, "to": to} {
 		if state != "" {
 			query.Set(name, state)
 		}
 	}
-	return answer[Difference](ctx, c, http.MethodGet, queried(tenantPath(tenant, "diff"), query), nil)
+	if effect {
+		query.Set("effect", "true")
+	}
+	return foretoldWhole(ctx, c, http.MethodGet, queried(tenantPath(tenant, "diff"), query), nil, func(d *Difference) *Consequences { return d.Consequences })
 }
 
 // PolicyFiles gives the policy of a tenant as files: of a revision or time, or
@@ -122,12 +126,12 @@ func (c *Client) Blame(ctx context.Context, tenant string, query url.Values) (Bl
 
 // Rollback puts an earlier state in force again, or tells what that would change.
 func (c *Client) Rollback(ctx context.Context, tenant string, r Rollback) (Undone, error) {
-	return answer[Undone](ctx, c, http.MethodPost, tenantPath(tenant, "revisions:rollback"), r)
+	return foretoldWhole(ctx, c, http.MethodPost, tenantPath(tenant, "revisions:rollback"), r, func(u *Undone) *Consequences { return u.Consequences })
 }
 
 // Revert reverses what one revision has changed, or tells what that would change.
 func (c *Client) Revert(ctx context.Context, tenant string, number uint64, u Undo) (Undone, error) {
-	return answer[Undone](ctx, c, http.MethodPost, tenantPath(tenant, fmt.Sprintf("revisions/%d:revert", number)), u)
+	return foretoldWhole(ctx, c, http.MethodPost, tenantPath(tenant, fmt.Sprintf("revisions/%d:revert", number)), u, func(u *Undone) *Consequences { return u.Consequences })
 }
 
 func queried(path string, query url.Values) string {

@@ -36,12 +36,23 @@ type PolicyPlan struct {
 	Files map[string]string `json:"files,omitempty"`
 }
 
-// PlanProgress is one line of an answer of the type application/x-ndjson: how far
-// the work has come, or the plan, or what was wrong.
-type PlanProgress struct {
-	Progress *Progress       `json:"progress,omitempty"`
-	Plan     *PolicyPlan     `json:"plan,omitempty"`
-	Problem  json.RawMessage `json:"problem,omitempty"`
+// Line is one line of an answer of the type application/x-ndjson about what a
+// change does: how far the work has come, then the answer without its lists, then
+// each consequence and each decision that would turn, and at last the end; or what
+// was wrong. An answer without an end was cut off.
+type Line struct {
+	Progress    *Progress       `json:"progress,omitempty"`
+	Answer      json.RawMessage `json:"answer,omitempty"`
+	Consequence *Consequence    `json:"consequence,omitempty"`
+	Turned      *TurnedDecision `json:"turned,omitempty"`
+	End         *LineEnd        `json:"end,omitempty"`
+	Problem     json.RawMessage `json:"problem,omitempty"`
+}
+
+// LineEnd tells how many lines of each kind there were.
+type LineEnd struct {
+	Consequences int `json:"consequences"`
+	Turned       int `json:"turned"`
 }
 
 // Progress tells how much of a stage is done.
@@ -69,7 +80,7 @@ type Consequences struct {
 	// Users who become superusers, and who are none any more; at most as many as a consequence names.
 	SuperusersMade []string `json:"superusers_made,omitempty"`
 	SuperusersLost []string `json:"superusers_lost,omitempty"`
-	// How many consequences there are; the list holds at most 5,000.
+	// How many consequences there are; the list holds at most 5,000. With Accept: application/x-ndjson each is a line of its own, and all are told.
 	Total int           `json:"total"`
 	All   []Consequence `json:"consequences"`
 }
@@ -112,6 +123,8 @@ type Hold struct {
 // Breach is one case in which a guarantee would not be kept.
 type Breach struct {
 	Guarantee string `json:"guarantee"`
+	// Where the guarantee was written.
+	Origin string `json:"origin,omitempty"`
 	// Whose right it is, as in rules.
 	Holder  string `json:"holder,omitempty"`
 	Section string `json:"section,omitempty"`
@@ -121,8 +134,9 @@ type Breach struct {
 	From *time.Time `json:"from,omitempty"`
 	// For at_most: how many holders there would be.
 	Count int `json:"count,omitzero"`
-	// The lines that lead from the holder to the rule.
+	// The lines that lead from the holder to the rule, and where that was written.
 	Path []string `json:"path,omitempty"`
+	Rule string   `json:"rule,omitempty"`
 	// All of it in one sentence.
 	Text string `json:"text"`
 }
@@ -133,7 +147,7 @@ type TurnedDecisions struct {
 	Asked int `json:"asked"`
 	// How many cannot be: what they were asked is not kept as it was.
 	Unasked int `json:"unasked,omitzero"`
-	// How many turn; the list holds at most 1,000.
+	// How many turn; the list holds at most 5,000.
 	Turned int              `json:"turned"`
 	All    []TurnedDecision `json:"decisions,omitempty"`
 }
@@ -154,11 +168,16 @@ type TurnedDecision struct {
 
 // Rehearsal is the answer to a change with dry_run: nothing was written.
 type Rehearsal struct {
-	DryRun       bool         `json:"dry_run"`
-	BaseRevision uint64       `json:"base_revision"`
-	Consequences Consequences `json:"consequences"`
+	DryRun       bool   `json:"dry_run"`
+	BaseRevision uint64 `json:"base_revision"`
+	Foretold
+}
+
+// Foretold is what a change would do.
+type Foretold struct {
+	Consequences *Consequences `json:"consequences,omitempty"`
 	// Guarantees that would be broken; then the change would be refused.
-	Broken []Breach `json:"broken"`
+	Broken []Breach `json:"broken,omitempty"`
 }
 
 // Guarantees are what must be true of every revision of a tenant.

@@ -48,6 +48,8 @@ type Difference struct {
 	From       uint64      `json:"from"`
 	To         uint64      `json:"to"`
 	Operations []Operation `json:"operations"`
+	// Who holds what in the one and not in the other, where effect was asked for.
+	Consequences *Consequences `json:"consequences,omitempty"`
 }
 
 // PolicyFiles is a policy as files.
@@ -100,4 +102,6 @@ type Undone struct {
 	// In force now.
 	Revision   uint64      `json:"revision"`
 	Operations []Operation `json:"operations"`
+	// In a dry run.
+	Foretold
 }

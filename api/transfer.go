@@ -11,6 +11,8 @@ type Imported struct {
 	// The accounts that are not unchanged, by line.
 	Accounts []ImportedAccount `json:"accounts"`
 	Revision uint64            `json:"revision"`
+	// In a dry run.
+	Foretold
 }
 
 // ImportedAccount is an account that a line of a table makes or changes.

@@ -88,7 +88,7 @@ func (l *local) LoadPolicy(ctx context.Context, tenant string, p api.Policy) (ap
 	return api.PolicyLoaded{
 		Tenant: r.Tenant, Revision: uint64(r.Revision), Changed: r.Changed, DryRun: p.DryRun,
 		Tests:    api.TestSummary{Passed: r.Tests.Passed, Failed: r.Tests.Failed, Skipped: r.Tests.Skipped},
-		Warnings: httpapi.DetailsOf(r.Warnings),
+		Warnings: httpapi.DetailsOf(r.Warnings), Foretold: httpapi.ForetoldOf(r.Foretold),
 	}, err
 }
 

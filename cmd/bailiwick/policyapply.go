@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -163,14 +164,8 @@ func summary(p *api.PolicyPlan) []string {
 	} else {
 		lines = append(lines, fmt.Sprintf("nothing to do: tenant %s is at revision %d with this policy already", p.Tenant, p.BaseRevision))
 	}
-	x := &p.Consequences
-	switch {
-	case x.Foreign:
-		lines = append(lines, "consequences cannot be told: the tenant has, or would have, a Casbin model of its own")
-	case p.Changes:
-		lines = append(lines, fmt.Sprintf("%s would lose rights, %d would gain, %d would hold some otherwise; %s and %s are concerned",
-			plural(x.UsersLosing, "user", "users"), x.UsersGaining, x.UsersChanging,
-			plural(x.Groups, "group", "groups"), plural(x.Applications, "application", "applications")))
+	if p.Changes || p.Consequences.Foreign {
+		lines = append(lines, concerned(&p.Consequences))
 	}
 	names := map[string]bool{}
 	for _, b := range p.Broken {
@@ -181,8 +176,7 @@ func summary(p *api.PolicyPlan) []string {
 }
 
 func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]string) {
-	tint := func(word string) string { return colour[word] + word + colour[""] }
-	x := &p.Consequences
+	tint := tinted(colour)
 	writeLines(w, summary(&p))
 	for _, b := range p.Broken {
 		fmt.Fprintf(w, "broken: %s\n", b.Text)
@@ -194,19 +188,7 @@ func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]stri
 	for _, o := range p.Operations {
 		fmt.Fprintf(w, "  %s %s\n", tint(o.Verb), o.Text)
 	}
-	section(w, "consequences", x.Total)
-	for _, who := range x.SuperusersMade {
-		fmt.Fprintf(w, "  %s user %s becomes a superuser\n", tint("gained"), who)
-	}
-	for _, who := range x.SuperusersLost {
-		fmt.Fprintf(w, "  %s user %s is a superuser no longer\n", tint("lost"), who)
-	}
-	for i := range x.All {
-		fmt.Fprintf(w, "  %s %s\n", tint(x.All[i].Turn), consequence(&x.All[i]))
-	}
-	if more := x.Total - len(x.All); more > 0 {
-		fmt.Fprintf(w, "  and %d more\n", more)
-	}
+	writeConsequences(w, &p.Consequences, tint)
 	section(w, "decisions that would turn", p.Decisions.Turned)
 	for _, d := range p.Decisions.All {
 		fmt.Fprintf(w, "  %s\n", turned(&d))
@@ -388,5 +370,5 @@ func (l *local) PlanPolicy(ctx context.Context, tenant string, p api.PolicyPlanA
 	if err != nil {
 		return api.PolicyPlan{}, err
 	}
-	return httpapi.PlanOf(plan), nil
+	return httpapi.PlanOf(plan, math.MaxInt), nil
 }

@@ -51,7 +51,10 @@ tests fails.`,
 			if err := noteLoaded(dirs[0], loaded); err != nil {
 				return err
 			}
-			return c.answer(loaded, func(w io.Writer) { writeLoaded(w, dirs[0], loaded) })
+			return c.paged(loaded, func(w io.Writer) {
+				writeLoaded(w, dirs[0], loaded)
+				c.writeForetold(w, &loaded.Foretold)
+			})
 		})
 	}
 	return cmd

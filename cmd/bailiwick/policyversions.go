@@ -186,24 +186,30 @@ func (c *cli) policyDiffCommand() *cobra.Command {
 		Short: "Tell what turns one state of a tenant into another",
 		Long: `Tell what turns one state of a tenant into another: what was added, removed or
 changed. A state is the number of a revision, or a time such as
-2026-03-01T12:00:00Z. Without TO it is the newest.`,
+2026-03-01T12:00:00Z. Without TO it is the newest.
+
+With --effect it is told, too, who holds which right in the one and not in the
+other, by the clock of the state that it leads to; of the newest, that is now.`,
 		Example: `  bailiwick policy diff 12 17 --tenant crm --server http://127.0.0.1:8080
+  bailiwick policy diff 12 17 --effect --tenant crm
   bailiwick policy diff 2026-03-01T00:00:00Z -o json`,
 		Args: between(1, 2),
 	}
 	at := versionFlags(cmd)
+	effect := cmd.Flags().Bool("effect", false, "tell who holds what in the one and not in the other, too")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := at.needServer()
 		if err != nil {
 			return err
 		}
-		d, err := client.Diff(cmd.Context(), at.tenant, args[0], strings.Join(args[1:], ""))
+		d, err := client.Diff(cmd.Context(), at.tenant, args[0], strings.Join(args[1:], ""), *effect)
 		if err != nil {
 			return err
 		}
-		return c.answer(d, func(w io.Writer) {
+		return c.paged(d, func(w io.Writer) {
 			fmt.Fprintf(w, "from revision %d to revision %d: %s\n", d.From, d.To, plural(len(d.Operations), "difference", "differences"))
-			writeOperations(w, d.Operations, colours(w))
+			writeOperations(w, d.Operations, colours(c.out))
+			c.writeForetold(w, &api.Foretold{Consequences: d.Consequences})
 		})
 	}
 	return cmd
@@ -280,7 +286,8 @@ number of a revision, or a time. Documents, settings and plain lines become what
 they were; accounts that were changed since get back what they held, as far as
 they are there. Who they are and how they sign in stays.
 
-With --dry-run it is told what would change, and the revision that this is for;
+With --dry-run it is told what would change, who would gain and lose what, which
+guarantees would break, and the revision that this is for;
 with that as --base exactly this is done, or refused when somebody was faster.`,
 		Example: `  bailiwick policy rollback 12 --dry-run --tenant crm --server http://127.0.0.1:8080
   bailiwick policy rollback 12 --base 17 --reason 'the new rule was too wide' --tenant crm`,
@@ -334,7 +341,7 @@ func (c *cli) undo(at *target, do func(*api.Client) (api.Undone, error), asked *
 	if err != nil {
 		return err
 	}
-	return c.answer(done, func(w io.Writer) {
+	return c.paged(done, func(w io.Writer) {
 		switch {
 		case len(done.Operations) == 0:
 			fmt.Fprintf(w, "nothing to do: tenant %s stays at revision %d\n", at.tenant, done.Revision)
@@ -343,6 +350,7 @@ func (c *cli) undo(at *target, do func(*api.Client) (api.Undone, error), asked *
 		default:
 			fmt.Fprintf(w, "tenant %s is at revision %d:\n", at.tenant, done.Revision)
 		}
-		writeOperations(w, done.Operations, colours(w))
+		writeOperations(w, done.Operations, colours(c.out))
+		c.writeForetold(w, &done.Foretold)
 	})
 }

@@ -212,6 +212,7 @@ func (c *cli) imported(done api.Imported) error {
 			fmt.Fprintf(c.out, "line %d: %s %s  %s\n", a.Line, a.Change, a.Email, strings.Join(a.Fields, ", "))
 		}
 		fmt.Fprintf(c.out, "nothing was changed; it would create %d, update %d and leave %d\n", done.Created, done.Updated, done.Unchanged)
+		c.writeForetold(c.out, &done.Foretold)
 		return nil
 	}
 	fmt.Fprintf(c.out, "created %d, updated %d, left %d, revision %d\n", done.Created, done.Updated, done.Unchanged, done.Revision)

@@ -11,7 +11,6 @@ type Change struct {
 	Author string   // the caller's name
 	Source string   // the door it came through: "http", "cli", "start", "expiry"
 	Reason string   // in the author's words; may be empty
-	DryRun bool     // judged as if it were made, and then not made; the directory knows it
 	Match  *Match   // what he has seen of the thing that it is about; nil: he does not say
 
 	// Rehearse goes through everything but the commit: what is wrong with the

@@ -24,26 +24,58 @@ type turn struct {
 type tally struct {
 	turns map[turn]*came
 	order []turn
+	room  int // bytes that are left for what is gathered
 }
 
-// came is to which classes a turn comes, by their numbers.
+// Bounds on what is gathered of one change.
+var (
+	maxTurns  = 1_000_000
+	tallyRoom = 256 << 20 // bytes
+)
+
+// came is to which classes a turn comes, by their numbers, each as the distance
+// from the one before: most take a byte.
 type came struct {
-	classes []uint32
+	classes []byte
+	last    uint32
 }
 
-func (t *tally) add(what turn, class int) {
+// add notes that a turn comes to a class. Classes come in the order of their numbers.
+func (t *tally) add(what turn, class uint32) {
 	c := t.turns[what]
 	if c == nil {
 		c = &came{}
 		t.turns[what] = c
 		t.order = append(t.order, what)
 	}
-	c.classes = append(c.classes, number(class))
+	n := len(c.classes)
+	c.classes, c.last = binary.AppendUvarint(c.classes, uint64(class-c.last)), class
+	t.room -= len(c.classes) - n
+}
+
+// full is the error of a change that does too much to be told at once.
+func (t *tally) full() error {
+	if t.room >= 0 && len(t.turns) <= maxTurns {
+		return nil
+	}
+	return access.Invalid("consequences", "are more than can be told of one change, which are %d about %d MiB of holders: make it in parts", maxTurns, tallyRoom>>20)
+}
+
+// each gives the numbers of the classes.
+func (c *came) each(yield func(uint32) bool) {
+	at := uint32(0)
+	for rest := c.classes; len(rest) > 0; {
+		step, n := binary.Uvarint(rest)
+		rest, at = rest[n:], at+uint32(step) //nolint:gosec // what add has written
+		if !yield(at) {
+			return
+		}
+	}
 }
 
 // consequences compares the classes one by one.
 func (c *comparison) consequences(o access.ConsequenceOptions) (access.Consequences, error) {
-	t := &tally{turns: map[turn]*came{}}
+	t := &tally{turns: map[turn]*came{}, room: tallyRoom}
 	var all access.Consequences
 	for _, k := range c.order {
 		all.Looked += k.size()
@@ -53,7 +85,10 @@ func (c *comparison) consequences(o access.ConsequenceOptions) (access.Consequen
 		if err := waiting(c.ctx); err != nil {
 			return all, err
 		}
-		c.compare(k, func(what turn) { t.add(what, i) })
+		c.compare(k, func(what turn) { t.add(what, number(i)) })
+		if err := t.full(); err != nil {
+			return all, err
+		}
 		c.superusers(k, &all)
 		if done += k.size(); o.Progress != nil {
 			o.Progress(done, all.Looked)
@@ -377,7 +412,7 @@ func (v *survey) gate(g *gate, now time.Time) {
 func (c *comparison) sum(t *tally, all *access.Consequences) {
 	kinds := make([]map[access.Turn]bool, len(c.order))
 	for what, came := range t.turns {
-		for _, k := range came.classes {
+		for k := range came.each {
 			if kinds[k] == nil {
 				kinds[k] = map[access.Turn]bool{}
 			}
@@ -422,11 +457,7 @@ func (c *comparison) write(t *tally, names int, all *access.Consequences) {
 		came := t.turns[what]
 		var h maphash.Hash
 		h.SetSeed(seed)
-		for _, k := range came.classes {
-			var b [4]byte
-			binary.LittleEndian.PutUint32(b[:], k)
-			_, _ = h.Write(b[:])
-		}
+		_, _ = h.Write(came.classes)
 		key := like{turn: what, whom: h.Sum64()}
 		key.cell = section.first
 		if i, there := at[key]; there {
@@ -454,7 +485,7 @@ func (c *comparison) consequence(what turn, section *cellSection, verb *cellVerb
 	for _, scope := range strings.Split(what.except, "\x00")[1:] {
 		x.Except = append(x.Except, access.Scope(scope))
 	}
-	for _, n := range came.classes {
+	for n := range came.each {
 		k := c.order[n]
 		x.Users, x.Groups = x.Users+k.users, x.Groups+len(k.groups)
 		x.UserIDs, x.GroupCodes = append(x.UserIDs, k.names...), append(x.GroupCodes, k.groups...)

@@ -172,14 +172,16 @@ func (c *call) planned(plan *service.CataloguePlan, o service.CatalogueOptions, 
 	if err != nil {
 		return err
 	}
-	w := api.CataloguePlan{
-		Added: pathsOf(plan.Added), Changed: pathsOf(plan.Changed), Removed: pathsOf(plan.Removed), Described: plan.Described,
-		Orphans: make([]api.Orphan, len(plan.Orphans)), DryRun: o.DryRun, Revision: uint64(revision),
-	}
-	for i, x := range plan.Orphans {
-		w.Orphans[i] = api.Orphan{Holder: x.Holder, What: x.What, Keeps: x.Keeps}
-	}
-	return c.reply(http.StatusOK, w)
+	return c.foretell(func(most int) any {
+		w := api.CataloguePlan{
+			Added: pathsOf(plan.Added), Changed: pathsOf(plan.Changed), Removed: pathsOf(plan.Removed), Described: plan.Described,
+			Orphans: make([]api.Orphan, len(plan.Orphans)), DryRun: o.DryRun, Revision: uint64(revision), Foretold: foretoldOf(plan.Foretold, most),
+		}
+		for i, x := range plan.Orphans {
+			w.Orphans[i] = api.Orphan{Holder: x.Holder, What: x.What, Keeps: x.Keeps}
+		}
+		return w
+	}, toldBy(plan.Foretold), nil)
 }
 
 func pathsOf(sections []access.Section) []string {

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"io/fs"
-	"net/http"
 	"testing/fstest"
 
 	"github.com/bailiwick/bailiwick/api"
@@ -28,11 +27,13 @@ func (c *call) loadPolicy() error {
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, api.PolicyLoaded{
-		Tenant: result.Tenant, Revision: uint64(result.Revision), Changed: result.Changed, DryRun: w.DryRun,
-		Tests:    api.TestSummary{Passed: result.Tests.Passed, Failed: result.Tests.Failed, Skipped: result.Tests.Skipped},
-		Warnings: DetailsOf(result.Warnings),
-	})
+	return c.foretell(func(most int) any {
+		return api.PolicyLoaded{
+			Tenant: result.Tenant, Revision: uint64(result.Revision), Changed: result.Changed, DryRun: w.DryRun,
+			Tests:    api.TestSummary{Passed: result.Tests.Passed, Failed: result.Tests.Failed, Skipped: result.Tests.Skipped},
+			Warnings: DetailsOf(result.Warnings), Foretold: foretoldOf(result.Foretold, most),
+		}
+	}, toldBy(result.Foretold), nil)
 }
 
 func (r *reader) policy(to *api.Policy) error {

@@ -112,7 +112,7 @@ func problemOf(err error) api.Problem {
 	case errors.As(err, &moved):
 		p := newProblem(kindOf(access.ErrStale), moved.Error())
 		p.Details = append(p.Details, api.Detail{Field: "base_revision", Reason: moved.Error()})
-		for _, o := range moved.Operations[:min(len(moved.Operations), maxTurned)] {
+		for _, o := range moved.Operations[:min(len(moved.Operations), maxForetold)] {
 			p.Details = append(p.Details, api.Detail{Field: "since", Reason: o.String()})
 		}
 		return p

@@ -60,7 +60,9 @@ var revisionRoutes = slices.Concat([]route{
 		query: []param{
 			{name: "from", kind: stateParam, text: "The number of a revision, or a time; the newest when left out."},
 			{name: "to", kind: stateParam, text: "The number of a revision, or a time; the newest when left out."},
+			{name: "effect", kind: flagParam, text: "Tell who holds what in the one and not in the other, too: by the clock of the state that it leads to, or now for the newest."},
 		},
+		time:  policyTime,
 		serve: (*call).diff, tag: "Administration", summary: "Tell what turns one state of a tenant into another", answer: api.Difference{},
 	},
 	{
@@ -173,13 +175,19 @@ func (c *call) showRevision() error {
 }
 
 func (c *call) diff() error {
-	d, err := c.api.o.History.Diff(c.ctx(), c.caller, c.tenant, c.state("from"), c.state("to"))
+	effect := c.flag("effect")
+	d, err := c.api.o.History.Diff(c.ctx(), c.caller, c.tenant, c.state("from"), c.state("to"), effect != nil && *effect)
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, api.Difference{
-		From: uint64(d.From.Revision), To: uint64(d.To.Revision), Operations: operationsOf(d.Operations),
-	})
+	return c.foretell(func(most int) any {
+		w := api.Difference{From: uint64(d.From.Revision), To: uint64(d.To.Revision), Operations: operationsOf(d.Operations)}
+		if d.Consequences != nil {
+			all := consequencesOf(d.Consequences, most)
+			w.Consequences = &all
+		}
+		return w
+	}, d.Consequences, nil)
 }
 
 func (c *call) policyFiles() error {
@@ -282,7 +290,9 @@ func (c *call) undone(u service.Undone, err error) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(http.StatusOK, api.Undone{
-		BaseRevision: uint64(u.Base), Revision: uint64(u.Revision), Operations: operationsOf(u.Operations),
-	})
+	return c.foretell(func(most int) any {
+		return api.Undone{
+			BaseRevision: uint64(u.Base), Revision: uint64(u.Revision), Operations: operationsOf(u.Operations), Foretold: foretoldOf(u.Foretold, most),
+		}
+	}, toldBy(u.Foretold), nil)
 }

@@ -272,17 +272,30 @@ func (c *call) importInto(group string) error {
 		}
 	}
 	change := c.changeAsked()
-	change.DryRun = c.word("dry_run") == "true"
+	if change.Rehearse = c.word("dry_run") == "true"; change.Rehearse {
+		return c.importTried(&table, change)
+	}
 	return made(c, http.StatusOK, change, func(change access.Change) (service.Imported, access.Revision, error) {
 		return c.directory().ImportUsers(c.ctx(), c.caller, c.tenant, table, change)
 	}, func(done *service.Imported, revision access.Revision) api.Imported {
-		return importedOf(done, revision, change.DryRun)
+		return importedOf(done, revision, maxForetold)
 	})
 }
 
-func importedOf(done *service.Imported, revision access.Revision, dry bool) api.Imported {
+// importTried tells what an import would do.
+func (c *call) importTried(table *service.UserImport, change access.Change) error {
+	done, revision, err := c.directory().ImportUsers(c.ctx(), c.caller, c.tenant, *table, change)
+	if err != nil {
+		return err
+	}
+	return c.foretell(func(most int) any { return importedOf(&done, revision, most) }, toldBy(done.Foretold), nil)
+}
+
+func importedOf(done *service.Imported, revision access.Revision, most int) api.Imported {
+	dry := done.Foretold != nil
 	w := api.Imported{
-		DryRun: dry, Created: done.Created, Updated: done.Updated, Unchanged: done.Unchanged, Revision: uint64(revision),
+		Foretold: foretoldOf(done.Foretold, most),
+		DryRun:   dry, Created: done.Created, Updated: done.Updated, Unchanged: done.Unchanged, Revision: uint64(revision),
 		Accounts: make([]api.ImportedAccount, len(done.Rows)),
 	}
 	for i, row := range done.Rows {

@@ -27,6 +27,7 @@ type CataloguePlan struct {
 	Added, Changed, Removed []access.Section // in the order of their bytes
 	Described               bool             // name, version or description differ
 	Orphans                 []Orphan         // what loses its section or action
+	Foretold                *Rehearsed       // what it would do, where it was only rehearsed and can be done
 }
 
 // Empty tells whether nothing changes.
@@ -121,21 +122,15 @@ func (d *Directory) reregister(ctx context.Context, caller access.Caller, tenant
 	if app == nil {
 		need.Action = "delete"
 	}
-	if o.DryRun {
-		var revision access.Revision
-		err := d.read(ctx, caller, tenant, need, func(r access.Reading) (err error) {
-			revision = r.Revision()
-			_, plan, err = registered(r, code, app)
-			return err
-		})
-		return plan, revision, err
-	}
+	var base access.Revision
+	c.Rehearse = o.DryRun
 	revision, err := d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {
+		base = t.Revision()
 		users, made, err := registered(t, code, app)
 		if err != nil {
 			return err
 		}
-		if plan = made; refused(plan.Orphans, o.RemoveGrants) {
+		if plan = made; refused(plan.Orphans, o.RemoveGrants || o.DryRun) {
 			return &Orphaned{Orphans: plan.Orphans}
 		}
 		for _, u := range users {
@@ -143,6 +138,12 @@ func (d *Directory) reregister(ctx context.Context, caller access.Caller, tenant
 		}
 		return nil
 	})
+	if orphaned := (*Orphaned)(nil); o.DryRun && errors.As(err, &orphaned) {
+		return plan, base, nil // the orphans say why it cannot be done
+	}
+	if plan.Foretold, err = foretold(err); plan.Foretold != nil {
+		revision = base
+	}
 	return plan, revision, err
 }
 

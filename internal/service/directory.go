@@ -56,9 +56,6 @@ func NewDirectory(s DirectoryStore, d Decider, a *Authority, state *Follower, o 
 	return &Directory{store: s, decider: d, authority: a, state: state, opts: o}
 }
 
-// errRehearsed rolls back a change that could be made and shall not be.
-var errRehearsed = errors.New("only rehearsed")
-
 // change makes one revision of an edit, for a caller who may do what is needed.
 // Whether he may is looked at before, and on the resulting state while the
 // tenant is locked. What was changed decides before change returns.
@@ -80,16 +77,11 @@ func (d *Directory) change(ctx context.Context, caller access.Caller, tenant str
 		}
 		return edit(w)
 	}, func(delta access.Delta) (err error) {
-		if j, err = d.judge(ctx, caller, need, w, c, delta); err != nil || !c.DryRun {
-			return err
-		}
-		return errRehearsed
+		j, err = d.judge(ctx, caller, need, w, c, delta)
+		return err
 	})
 	if again := (*access.Repeated)(nil); errors.As(err, &again) { // maybe by another replica, just now
 		return 0, cmp.Or(d.state.reach(ctx, d.state.tenant(tenant), again.Revision), err)
-	}
-	if errors.Is(err, errRehearsed) {
-		return w.Revision(), nil
 	}
 	if err != nil {
 		return 0, d.authority.noted(caller, tenant, need, err)

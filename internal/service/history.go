@@ -80,12 +80,15 @@ func (h *History) Show(ctx context.Context, caller access.Caller, tenant string,
 
 // Difference is what turns one state into another.
 type Difference struct {
-	From, To   access.State
-	Operations []access.Operation
+	From, To     access.State
+	Operations   []access.Operation
+	Consequences *access.Consequences // where they were asked for
 }
 
-// Diff compares two states; what is not said is the newest.
-func (h *History) Diff(ctx context.Context, caller access.Caller, tenant string, from, to access.AsOf) (Difference, error) {
+// Diff compares two states; what is not said is the newest. With effect it tells
+// who holds what in the one and not in the other, too, by the clock of the one that
+// it leads to: of the newest, that is now.
+func (h *History) Diff(ctx context.Context, caller access.Caller, tenant string, from, to access.AsOf, effect bool) (Difference, error) {
 	var d Difference
 	err := h.open(ctx, caller, tenant)
 	if err == nil {
@@ -97,7 +100,39 @@ func (h *History) Diff(ctx context.Context, caller access.Caller, tenant string,
 	if err == nil {
 		d.Operations, err = h.store.Operations(ctx, tenant, d.From.Revision, d.To.Revision)
 	}
+	if err == nil && effect {
+		d.Consequences, err = h.effect(ctx, tenant, d.From, d.To, to)
+	}
 	return d, err
+}
+
+// effect compares what is held in two states.
+func (h *History) effect(ctx context.Context, tenant string, from, to access.State, asked access.AsOf) (*access.Consequences, error) {
+	before, err := h.past.Sight(ctx, tenant, from.Revision)
+	if err != nil {
+		return nil, err
+	}
+	after, err := h.authority.sights.Sight(tenant)
+	if err == nil && (!asked.Now() || after.Revision() != to.Revision) {
+		after, err = h.sightOf(ctx, tenant, to, asked)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := h.authority.sights.Consequences(ctx, before, after, access.ConsequenceOptions{})
+	return &all, err
+}
+
+// sightOf looks at an earlier state, at the time that was named, or else at its own.
+func (h *History) sightOf(ctx context.Context, tenant string, state access.State, asked access.AsOf) (access.Sight, error) {
+	if asked.Now() {
+		asked = access.AsOf{Revision: state.Revision}
+	}
+	answers, _, err := h.past.At(ctx, tenant, asked)
+	if err != nil {
+		return nil, err
+	}
+	return answers.Sight(tenant)
 }
 
 // Blamed is a rule with the revision that made it.
@@ -224,6 +259,7 @@ type Undone struct {
 	Base       access.Revision // that it was made for
 	Revision   access.Revision // in force now
 	Operations []access.Operation
+	Foretold   *Rehearsed // of a dry run that would change something
 }
 
 // restoring is needed to put an earlier state in force: it may hold anything, so
@@ -358,24 +394,24 @@ func (h *History) undo(ctx context.Context, caller access.Caller, tenant string,
 	}
 	want.Tenant = tenant
 	u.Operations = access.Diff(now, want)
-	if o.DryRun || len(u.Operations) == 0 {
-		return u, h.policies.wouldFit(want)
+	if len(u.Operations) == 0 {
+		return u, nil
 	}
 	if err := h.authority.attainable(want); err != nil {
+		return u, err
+	}
+	if o.DryRun {
+		c := access.Change{Base: u.Base, Author: caller.Name, Source: o.Source, Rehearse: true}
+		j, d, err := h.policies.replace(ctx, caller, want, c)
+		if err == nil {
+			u.Foretold, err = foretold(h.authority.rehearsed(ctx, j, d))
+		}
 		return u, err
 	}
 	result := LoadResult{Tenant: tenant, Revision: u.Base}
 	err = h.policies.write(ctx, caller, want, LoadOptions{Base: u.Base, Reason: o.Reason, Source: o.Source}, &result)
 	u.Revision = result.Revision
 	return u, err
-}
-
-// wouldFit checks and compiles a policy, and changes nothing.
-func (p *Policies) wouldFit(want *access.Policy) error {
-	if err := want.Check().Err(); err != nil {
-		return err
-	}
-	return p.fits(want)
 }
 
 // reverted puts what a revision has changed back into the policy of now.

@@ -90,6 +90,7 @@ type LoadResult struct {
 	Changed  bool            // false: the policy was there already, or it was a dry run
 	Warnings access.Problems
 	Tests    TestReport
+	Foretold *Rehearsed // what it would do, of a dry run for a tenant that is there
 }
 
 // Load reads a policy from files and puts it into force. Nothing is written
@@ -124,21 +125,25 @@ func (p *Policies) Load(ctx context.Context, caller access.Caller, tenant string
 	case err != nil:
 		return result, err
 	case o.DryRun:
-		return result, p.tried(ctx, caller, &bundle.Policy, head)
+		result.Foretold, err = p.tried(ctx, caller, &bundle.Policy, head)
+		return result, err
 	}
 	return result, p.write(ctx, caller, &bundle.Policy, o, &result)
 }
 
 // tried goes through a load without making it, and gives whatever would refuse it.
-func (p *Policies) tried(ctx context.Context, caller access.Caller, policy *access.Policy, head access.Revision) error {
+func (p *Policies) tried(ctx context.Context, caller access.Caller, policy *access.Policy, head access.Revision) (*Rehearsed, error) {
 	if head == 0 {
-		return p.authority.keepsItself(ctx, policy)
+		return nil, p.authority.keepsItself(ctx, policy)
 	}
-	j, _, err := p.rehearse(ctx, caller, policy, access.AnyRevision)
-	if err == nil && j != nil && len(j.broken) > 0 {
-		err = &GuaranteeBroken{Breaches: j.broken}
+	j, d, err := p.rehearse(ctx, caller, policy, access.AnyRevision)
+	switch {
+	case err != nil:
+		return nil, err
+	case j != nil && len(j.broken) > 0:
+		return nil, &GuaranteeBroken{Breaches: j.broken}
 	}
-	return err
+	return foretold(p.authority.rehearsed(ctx, j, d))
 }
 
 // planned refuses files that are not those of the plan that is to be applied.

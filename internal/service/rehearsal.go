@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -39,4 +40,13 @@ func (a *Authority) rehearsed(ctx context.Context, j *judgement, delta access.De
 		return err
 	}
 	return r
+}
+
+// foretold takes what a rehearsal tells out of the error that it is.
+func foretold(err error) (*Rehearsed, error) {
+	var r *Rehearsed
+	if errors.As(err, &r) {
+		return r, nil
+	}
+	return nil, err
 }

@@ -90,6 +90,7 @@ type ImportRow struct {
 type Imported struct {
 	Created, Updated, Unchanged int
 	Rows                        []ImportedRow // those that are not unchanged, by line
+	Foretold                    *Rehearsed    // what it would do, where it was only rehearsed
 }
 
 // ImportedRow is an account that was made, or changed in some fields.
@@ -145,7 +146,7 @@ func (ms ImportMistakes) told() error {
 
 // ImportUsers makes accounts as a table says, as one revision: all of them, or
 // none. Whoever imports needs the rights, and keeps to the bounds, of whoever
-// does the same by hand. With c.DryRun it tells what it would do.
+// does the same by hand. With c.Rehearse it tells what it would do.
 func (d *Directory) ImportUsers(ctx context.Context, caller access.Caller, tenant string, table UserImport, c access.Change) (Imported, access.Revision, error) {
 	actions := map[ImportMode][]access.Action{ImportCreate: {"insert"}, ImportUpdate: {"update"}, ImportUpsert: {"insert", "update"}}[table.Mode]
 	if actions == nil {
@@ -168,6 +169,9 @@ func (d *Directory) ImportUsers(ctx context.Context, caller access.Caller, tenan
 		done, err = run.all()
 		return err
 	})
+	if done.Foretold, err = foretold(err); done.Foretold != nil {
+		revision = done.Foretold.Base
+	}
 	return done, revision, err
 }
 
