@@ -107,3 +107,6 @@ func HTTP(s *Server) *http.Server { return s.http }
 
 // NeedSession is what routes about oneself need.
 const NeedSession = needSession
+
+// MaxForetold is how many consequences one document lists.
+var MaxForetold = &maxForetold

@@ -53,7 +53,7 @@ func (s sample) apply(texts map[string]string, base uint64, plan string) *httpte
 	return s.do(http.MethodPut, "/policy", mustJSON(s.t, api.Policy{Files: texts, BaseRevision: base, Plan: plan, Reason: "as planned"}))
 }
 
-func turned(c api.Consequences, turn, section string) (users []string) {
+func turned(c *api.Consequences, turn, section string) (users []string) {
 	for _, x := range c.All {
 		if x.Turn == turn && x.Section == section {
 			users = append(users, x.UserIDs...)
@@ -79,7 +79,7 @@ func TestPlan_apply(t *testing.T) {
 		if !plan.Changes || len(plan.Operations) == 0 || plan.BaseRevision != before || plan.Consequences.UsersLosing == 0 || plan.Consequences.UsersGaining != 0 {
 			t.Fatalf("%+v", plan)
 		}
-		losers := turned(plan.Consequences, "lost", "Calls.Queue")
+		losers := turned(&plan.Consequences, "lost", "Calls.Queue")
 		if len(losers) == 0 || s.revision() != before {
 			t.Fatalf("losers %v, revision %d after %d", losers, s.revision(), before)
 		}

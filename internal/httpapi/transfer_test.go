@@ -370,7 +370,7 @@ func TestImport_delegated(t *testing.T) {
 			"by his e-mail":           table(service.ImportUpsert, row("", "ROOT@example.com", in("readers", "store:1"))),
 		})
 		dry := once
-		dry.DryRun = true
+		dry.Rehearse = true
 		if _, _, err := s.options.Directory.ImportUsers(t.Context(), clerk, "shop", service.UserImport{Mode: service.ImportCreate, Rows: []service.ImportRow{fine, root}}, dry); !errors.Is(err, access.ErrForbidden) {
 			t.Errorf("a dry run tells what could not be: %v", err)
 		}
