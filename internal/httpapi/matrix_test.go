@@ -85,7 +85,7 @@ var whoMay = map[string]expectation{
 	"GET /v1/status":                     {want: "?-+++---+"},
 	"GET /v1/tenants":                    {want: "?-+++++++"},
 	"POST /v1/tenants":                   {want: "?--------", body: `{"code":"mine"}`},
-	"PUT /v1/tenants/{tenant}/policy":    {want: "?--+----+", body: `{"files":{"bundle.yaml":"apiVersion: bailiwick/v1\nkind: Bundle\ntenant: default\n"},"dry_run":true}`},
+	"PUT /v1/tenants/{tenant}/policy":    {want: "?--b----b", body: `{"files":{"bundle.yaml":"apiVersion: bailiwick/v1\nkind: Bundle\ntenant: default\n"},"dry_run":true}`},
 	"GET /v1/tenants/{tenant}/revisions": {want: "?-++----+"},
 
 	"GET /v1/tenants/{tenant}/revisions/{revision}":               {want: "?-++----+"},
