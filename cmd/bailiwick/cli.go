@@ -35,6 +35,7 @@ func (c *cli) root() *cobra.Command {
 		c.explainCommand(),
 		c.whatCanCommand(),
 		c.whoCanCommand(),
+		c.matrixCommand(),
 		c.policyCommand(),
 		c.casbinCommand(),
 		c.tenantCommand(),

@@ -49,6 +49,8 @@ var matrix = map[string]entry{
 	"POST /t/{tenant}/access/v1/evaluations":            {body: body(alice, read, rec1), need: access.KeyDecide},
 	"POST /v1/search/actions":                           {body: `{"subject":"user:alice","section":"record"}`, need: access.KeyDecide},
 	"POST /t/{tenant}/v1/search/actions":                {body: `{"subject":"user:alice","section":"record"}`, need: access.KeyDecide},
+	"POST /v1/matrix":                                   {body: `{}`, need: access.KeyRead},
+	"POST /t/{tenant}/v1/matrix":                        {body: `{}`, need: access.KeyRead},
 	"POST /v1/search/sections":                          {body: `{"subject":"user:alice"}`, need: access.KeyDecide},
 	"POST /t/{tenant}/v1/search/sections":               {body: `{"subject":"user:alice"}`, need: access.KeyDecide},
 	"POST /v1/search/subjects":                          {body: `{"section":"record","action":"read"}`, need: access.KeyRead},

@@ -74,6 +74,7 @@ var whoMay = map[string]expectation{
 	"POST /v1/enforce":                   {want: "?+++--+++", body: askAbout},
 	"POST /v1/enforce/batch":             {want: "?+++--+++", body: `{"requests":[` + askAbout + `]}`},
 	"POST /v1/explain":                   {want: "?-++----+", body: askAbout},
+	"POST /v1/matrix":                    {want: "?-++----+", body: `{}`},
 	"POST /v1/search/actions":            {want: "?+++--+++", body: `{"subject":"user:customer-1","section":"Orders"}`},
 	"POST /v1/search/sections":           {want: "?+++--+++", body: `{"subject":"user:customer-1"}`},
 	"POST /v1/search/subjects":           {want: "?-++--+++", body: `{"action":"show","section":"Orders"}`},

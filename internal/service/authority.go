@@ -30,6 +30,8 @@ type Foresight interface {
 	Imagine(f access.Facts) (access.Sight, error)
 	// Consequences tells who gains, loses or has changed what between two sights.
 	Consequences(ctx context.Context, before, after access.Sight, o access.ConsequenceOptions) (access.Consequences, error)
+	// Matrix lays out what holders may do in a sight.
+	Matrix(ctx context.Context, s access.Sight, q access.MatrixQuery) (access.Matrix, error)
 	// Breaches tells which guarantees are not kept in the later of two sights, as
 	// far as those can break them who are named and whoever has links to them. All
 	// are looked at where the sight before is nil.
