@@ -173,6 +173,55 @@ func TestNoRowNoChange_revoked(t *testing.T) {
 	}
 }
 
+// TestNoRowNoChange_refused: on both databases, where one refuses a row of the
+// history, or of what is changed behind it, nothing of the change is there: a
+// policy, an account, a key (A1).
+func TestNoRowNoChange_refused(t *testing.T) {
+	onEach(t, func(d database) {
+		t := d.t
+		s := accesstest.OpenStore(t, d.options)
+		p := accesstest.StorePolicy(access.DefaultTenant)
+		apply(t, s, p)
+		db := beside(t, d.options)
+		before, facts := rowsOf(t, db), load(t, s, access.DefaultTenant)
+		refuse := "BEGIN SELECT RAISE(ABORT, 'this row is refused'); END"
+		if d.options.Driver == store.MySQL {
+			refuse = "FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this row is refused'"
+		}
+		for _, event := range []string{"INSERT ON revision", "INSERT ON revision_change", "UPDATE ON tenant"} {
+			execute(t, db, "CREATE TRIGGER refusing BEFORE "+event+" "+refuse)
+			p.Description, p.Users[0].Status = event, access.UserLocked
+			for what, write := range map[string]func() error{
+				"a policy": func() error { _, err := s.Apply(t.Context(), p, any1); return err },
+				"an account": func() error {
+					_, err := s.Edit(t.Context(), access.DefaultTenant, any1, func(d access.Draft) error { d.PutUser(access.User{ID: "late"}); return nil }, nil)
+					return err
+				},
+				"a key": func() error {
+					return s.AddKey(t.Context(), access.APIKey{ID: "k", Tenant: "default", Kind: access.KeyRead, Name: "k", SecretHash: [32]byte{1}}, any1)
+				},
+			} {
+				if err := write(); err == nil {
+					t.Errorf("%s refused: %s is acknowledged", event, what)
+				}
+			}
+			execute(t, db, "DROP TRIGGER refusing")
+			if after := rowsOf(t, db); after != before {
+				t.Errorf("%s refused: before %s\nafter  %s", event, before, after)
+			}
+			if now := load(t, s, access.DefaultTenant); now.Revision != facts.Revision || len(now.Rules) != len(facts.Rules) {
+				t.Errorf("%s refused: revision %d and %d rules, before %d and %d", event, now.Revision, len(now.Rules), facts.Revision, len(facts.Rules))
+			}
+			keys, err := s.Keys(t.Context())
+			if err != nil || len(keys) > 0 {
+				t.Errorf("%s refused: %d keys (%v)", event, len(keys), err)
+			}
+			verify(t, s, access.DefaultTenant)
+		}
+		apply(t, s, p)
+	})
+}
+
 // TestNoRowNoChange_full: on a disk that is full nothing is half done, at whatever
 // statement it fills up, and when there is room again all goes on (A1).
 func TestNoRowNoChange_full(t *testing.T) {

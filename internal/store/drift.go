@@ -34,7 +34,7 @@ func (d Drift) String() string {
 // kind and name. What was changed shows twice: as it is, and as it should be. Verify tells whether the
 // history itself is what was written.
 func (s *Store) Drift(ctx context.Context, tenant string) ([]Drift, error) {
-	d := drift{said: map[image]string{}, log: counters{stripes: map[access.Stripe]access.Revision{}}}
+	d := drift{said: map[image]string{}, checks: map[string]string{}, log: counters{stripes: map[access.Stripe]access.Revision{}}}
 	err := s.snapshot(ctx, tenant, func(v view) error {
 		d.view = v
 		if err := d.history(); err != nil {
@@ -58,9 +58,11 @@ type image struct {
 // drift holds what the history says is there, less what was found there.
 type drift struct {
 	view
-	said  map[image]string // names
-	found []Drift
-	log   counters
+	said   map[image]string  // names
+	checks map[string]string // of the secrets of keys, by id; of older ones there is none
+	epoch  string            // the newest that was written; empty: the first
+	found  []Drift
+	log    counters
 
 	rules, userRules, users int64 // rows
 }
@@ -81,8 +83,15 @@ func (d *drift) history() error {
 
 // change notes what a change says is there, and gives the line of a rule.
 func (d *drift) change(c changeRow) (line []string, err error) {
-	if c.Kind == kindEpoch || event(c.Kind) {
+	switch {
+	case c.Kind == kindEpoch:
+		return nil, decode("epoch", c.NewValue, &d.epoch)
+	case event(c.Kind):
 		return nil, nil
+	case c.Kind == kindKey && c.NewValue != "":
+		if err := d.secret(c); err != nil {
+			return nil, err
+		}
 	}
 	if c.OldValue != "" {
 		i, old, err := imageOf(c.Kind, c.Name, c.OldValue)
@@ -100,7 +109,18 @@ func (d *drift) change(c changeRow) (line []string, err error) {
 	return line, err
 }
 
-// imageOf leaves out of rules what a migration has filled in without a revision.
+// secret notes by what the secret of a key can be compared.
+func (d *drift) secret(c changeRow) error {
+	var k keyImage
+	err := decode("key "+c.Name, c.NewValue, &k)
+	if k.Check != "" {
+		d.checks[c.Name] = k.Check
+	}
+	return err
+}
+
+// imageOf leaves out of rules what a migration has filled in without a revision,
+// and of keys what older ones lack.
 func imageOf(kind, name, value string) (i image, line []string, err error) {
 	if kind == kindRule {
 		var r ruleImage
@@ -109,6 +129,16 @@ func imageOf(kind, name, value string) (i image, line []string, err error) {
 		}
 		r.Plain, line = false, r.Line
 		if value, err = encode(r); err != nil {
+			return image{}, nil, err
+		}
+	}
+	if kind == kindKey {
+		var k keyImage
+		if err := decode("key "+name, value, &k); err != nil {
+			return image{}, nil, err
+		}
+		k.Check = ""
+		if value, err = encode(k); err != nil {
 			return image{}, nil, err
 		}
 	}
@@ -139,6 +169,9 @@ func (d *drift) rows() error {
 	if err := d.is(kindTenant, d.tenant.Code, json.RawMessage(d.tenant.Settings)); err != nil {
 		return err
 	}
+	if d.epoch != "" && d.epoch != d.tenant.Epoch {
+		d.found = append(d.found, Drift{Kind: kindEpoch, Name: d.tenant.Epoch, There: true}, Drift{Kind: kindEpoch, Name: d.epoch})
+	}
 	for _, t := range documentTables {
 		err := readDocuments(d.ctx, d.tx, t.name, d.tenant.ID, func(r documentRow) error { return d.is(t.kind, r.name(), r.image()) })
 		if err != nil {
@@ -147,6 +180,9 @@ func (d *drift) rows() error {
 	}
 	err := readUsers(d.ctx, d.tx, d.tenant.ID, "id", func(r userRow) error {
 		d.users++
+		if !r.derived() {
+			d.found = append(d.found, Drift{Kind: "lookup", Name: r.ID, There: true})
+		}
 		return d.is(kindUser, r.name(), r.image())
 	})
 	if err != nil {
@@ -164,17 +200,31 @@ func (d *drift) rows() error {
 	})
 }
 
-// keys: their hashes do not stand in the history, so a secret that was replaced
-// does not show.
+// derived tells whether what is made of an account for signing in and for lists
+// is what it makes.
+func (r userRow) derived() bool {
+	u, err := r.user()
+	if err != nil {
+		return true // it shows otherwise
+	}
+	made, err := userRowOf(r.TenantID, u, access.UserStatus(r.Status))
+	return err != nil || made.Login == r.Login && made.DeletedAt == r.DeletedAt &&
+		made.MailKey == r.MailKey && made.NameKey == r.NameKey && made.Seats == r.Seats && made.Search == r.Search
+}
+
+// keys: of their hashes nothing but a hash stands in the history.
 func (d *drift) keys() error {
-	query := "SELECT id, tenant, kind, name, created_at, revoked_at FROM api_key"
+	query := "SELECT id, tenant, kind, name, secret_hash, created_at, revoked_at FROM api_key"
 	return each(d.ctx, d.tx, query, nil, func(rows *sql.Rows) error {
 		var k keyRow
-		if err := rows.Scan(&k.ID, &k.Tenant, &k.Kind, &k.Name, &k.CreatedAt, &k.RevokedAt); err != nil {
+		if err := rows.Scan(&k.ID, &k.Tenant, &k.Kind, &k.Name, &k.SecretHash, &k.CreatedAt, &k.RevokedAt); err != nil {
 			return err
 		}
 		if historyOf(k.Tenant) != d.tenant.Code {
 			return nil
+		}
+		if check := d.checks[k.ID]; check != "" && check != k.check() {
+			d.found = append(d.found, Drift{Kind: "secret", Name: k.ID, There: true})
 		}
 		return d.is(kindKey, k.ID, k.image())
 	})

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -25,17 +27,25 @@ type keyRow struct {
 // TableName is asked by gorm.
 func (keyRow) TableName() string { return "api_key" }
 
-// keyImage is how a key stands in the history: without its hash.
+// keyImage is how a key stands in the history: without its hash, and with a hash
+// of that, by which it shows when somebody has put another secret in its place.
 type keyImage struct {
 	Tenant  string    `json:"tenant"`
 	Kind    string    `json:"kind"`
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 	Revoked time.Time `json:"revoked,omitzero"`
+	Check   string    `json:"check,omitempty"`
 }
 
 func (r keyRow) image() any {
-	return keyImage{Tenant: r.Tenant, Kind: r.Kind, Name: r.Name, Created: moment(r.CreatedAt), Revoked: moment(r.RevokedAt)}
+	return keyImage{Tenant: r.Tenant, Kind: r.Kind, Name: r.Name, Created: moment(r.CreatedAt), Revoked: moment(r.RevokedAt), Check: r.check()}
+}
+
+// check is of use only to compare: secrets are random and long.
+func (r keyRow) check() string {
+	sum := sha256.Sum256(append([]byte("check of an API key\n"), r.SecretHash...))
+	return hex.EncodeToString(sum[:16])
 }
 
 func (r keyRow) key() (access.APIKey, error) {
