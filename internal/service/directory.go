@@ -23,6 +23,7 @@ type Directory struct {
 	past *Past // nil where nothing is known of it
 	then DirectoryPast
 	of   access.AsOf // the state that is read
+	now  *Directory  // the one that is in force, where of is an earlier state
 }
 
 // DirectoryStore is where the directory is kept.

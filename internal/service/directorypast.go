@@ -23,7 +23,7 @@ func (d *Directory) AsOf(of access.AsOf) *Directory {
 		return d
 	}
 	then := *d
-	then.of, then.store = of, pastDirectory{DirectoryStore: d.store, then: d.then, of: of}
+	then.of, then.now, then.store = of, d, pastDirectory{DirectoryStore: d.store, then: d.then, of: of}
 	return &then
 }
 

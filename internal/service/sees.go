@@ -3,15 +3,27 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
 // sees gives what tells whether somebody with this reach is shown a holder, as
 // the directory is or was: his reach is what he may do now, and all that the
-// holder held at the time that is looked at must lie in it.
+// holder held at the time that is looked at must lie in it. What was shows nobody
+// whom he is not shown now: all that the holder holds now must lie in it too.
 func (d *Directory) sees(ctx context.Context, tenant string, in Reach) (func(name string) (bool, error), error) {
-	return in.sees(ctx, func() (access.Sight, error) { return d.sight(ctx, tenant) })
+	then, err := in.sees(ctx, func() (access.Sight, error) { return d.sight(ctx, tenant) })
+	if err != nil || d.now == nil || in.Everywhere {
+		return then, err
+	}
+	now, err := d.now.sees(ctx, tenant, in)
+	return func(name string) (bool, error) {
+		if shown, err := now(name); err != nil || !shown {
+			return false, err
+		}
+		return then(name)
+	}, err
 }
 
 // seesAccount is sees for accounts. One that was deleted holds nothing any more,
@@ -23,12 +35,36 @@ func (d *Directory) seesAccount(ctx context.Context, tenant string, in Reach) (f
 	}
 	s, err := d.sight(ctx, tenant)
 	return func(u *access.User) (bool, error) {
+		if shown, err := d.stillSees(ctx, tenant, in, u.ID); err != nil || !shown {
+			return false, err
+		}
 		if u.Status != access.UserDeleted {
 			return seen(access.Name(access.KindUser, u.ID))
 		}
 		held, err := formerly(ctx, s, u)
 		return err == nil && in.Holds(held, s.Above), err
 	}, err
+}
+
+// stillSees tells whether an account of an earlier state is one that somebody with
+// this reach is shown now, deleted or not. One that is not there any more at all
+// holds nothing.
+func (d *Directory) stillSees(ctx context.Context, tenant string, in Reach, id string) (bool, error) {
+	if d.now == nil {
+		return true, nil
+	}
+	u, err := d.now.store.Account(ctx, tenant, id)
+	if errors.Is(err, access.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	seen, err := d.now.seesAccount(ctx, tenant, in)
+	if err != nil {
+		return false, err
+	}
+	return seen(&u)
 }
 
 // visible refuses a holder that somebody with this reach is not shown, as if it

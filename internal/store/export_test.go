@@ -196,7 +196,7 @@ func seed[R record[R]](w *write, table string, rows []R, columns string, values 
 // Plan tells by which indexes the statements of a list find their rows.
 func (s *Store) Plan(ctx context.Context, tenant string, q access.UserSearch) (plan []string, err error) {
 	err = s.snapshot(ctx, tenant, func(v view) error {
-		l, err := v.userList(q, s.driver == SQLite, s.now(), &s.rosters)
+		l, err := v.userList(q, s.driver == SQLite, s.now())
 		if err != nil {
 			return err
 		}

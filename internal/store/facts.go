@@ -17,8 +17,9 @@ type view struct {
 	tx     gorm.ConnPool // an open transaction
 	tenant tenantRow
 
-	resident int64  // users up to which a tenant is loaded with them
-	byLine   string // makes a query find rules by their line
+	rosters  *rosters // nil in the middle of a change
+	resident int64    // users up to which a tenant is loaded with them
+	byLine   string   // makes a query find rules by their line
 	packed   func(columns string) string
 }
 
@@ -44,7 +45,7 @@ func (s *Store) snapshot(ctx context.Context, tenant string, read func(view) err
 	if err != nil {
 		return err
 	}
-	return read(view{ctx: ctx, tx: tx, tenant: row, resident: s.resident, byLine: s.byLine, packed: s.packed})
+	return read(view{ctx: ctx, tx: tx, tenant: row, rosters: &s.rosters, resident: s.resident, byLine: s.byLine, packed: s.packed})
 }
 
 func readTenant(ctx context.Context, q gorm.ConnPool, code string) (tenantRow, error) {

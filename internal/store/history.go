@@ -123,6 +123,9 @@ type comparison struct {
 // between reads the changes after one revision, up to another.
 func (v view) between(after, to access.Revision, only object) (*comparison, error) {
 	c := &comparison{view: v, edits: map[object]edit[string]{}}
+	if only.name != "" {
+		return c, c.of(only, after, to)
+	}
 	count, err := v.changes(after, to)
 	if err != nil {
 		return nil, err
@@ -144,6 +147,21 @@ func (v view) between(after, to access.Revision, only object) (*comparison, erro
 		return nil, err
 	}
 	return c, walk.finish()
+}
+
+// of reads what became of one thing, without going through all that the revisions
+// have changed: they may be imports of thousands. Whether the chain of hashes is
+// whole is left to those who read all of it.
+func (c *comparison) of(only object, after, to access.Revision) error {
+	query := `SELECT kind, name, old_value, new_value FROM revision_change
+		WHERE tenant_id = ? AND kind = ? AND name = ? AND revision > ? AND revision <= ? ORDER BY revision, n`
+	return each(c.ctx, c.tx, query, []any{c.tenant.ID, only.kind, only.name, after, to}, func(rows *sql.Rows) error {
+		var r changeRow
+		if err := rows.Scan(&r.Kind, &r.Name, &r.OldValue, &r.NewValue); err != nil {
+			return err
+		}
+		return c.take(r, only)
+	})
 }
 
 func (c *comparison) take(r changeRow, only object) error {

@@ -67,7 +67,7 @@ func (s *Store) fillKeys(ctx context.Context) error {
 func (s *Store) FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error) {
 	var found access.FoundUsers
 	err := s.snapshot(ctx, tenant, func(v view) error {
-		l, err := v.userList(q, s.driver == SQLite, s.now(), &s.rosters)
+		l, err := v.userList(q, s.driver == SQLite, s.now())
 		if err == nil {
 			found, err = l.page()
 		}
@@ -86,7 +86,6 @@ type userList struct {
 	q       access.UserSearch
 	sqlite  bool
 	filters []userFilter
-	rosters *rosters
 }
 
 // userFilter is one condition of a list, in two forms.
@@ -107,14 +106,14 @@ var sorts = map[access.UserSort]struct{ column, index string }{
 	access.SortID:      {"id", "PRIMARY"},
 }
 
-func (v view) userList(q access.UserSearch, sqlite bool, now time.Time, rosters *rosters) (*userList, error) {
+func (v view) userList(q access.UserSearch, sqlite bool, now time.Time) (*userList, error) {
 	if q.Sort == "" {
 		q.Sort = access.SortCreated
 	}
 	if _, known := sorts[q.Sort]; !known {
 		return nil, access.Invalid("sort", "%q is none of created_at, name, email, id", string(q.Sort))
 	}
-	l := &userList{view: v, q: q, sqlite: sqlite, rosters: rosters}
+	l := &userList{view: v, q: q, sqlite: sqlite}
 	l.columns()
 	l.links()
 	l.online(now)
@@ -245,7 +244,9 @@ func (l *userList) online(now time.Time) {
 	}
 	used := " FROM session WHERE tenant_id = ? AND seen_at > ? AND ends_at > ?"
 	with := []any{l.tenant.ID, now.Add(-access.OnlineFor).UnixMicro(), now.UnixMicro()}
-	f := userFilter{where: "EXISTS (SELECT 1" + used + " AND user_id = users.id)", with: with}
+	// Of one account its sessions are read, not all that are in use.
+	own := " FROM session WHERE tenant_id = ? AND +seen_at > ? AND +ends_at > ? AND user_id = users.id"
+	f := userFilter{where: "EXISTS (SELECT 1" + own + ")", with: with}
 	if *l.q.Online {
 		f.ids, f.args = "SELECT DISTINCT user_id AS chosen"+used, with
 	} else {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -260,6 +261,38 @@ func TestFindUsers_ended(t *testing.T) {
 			}
 			if after := listed(t, s, q); !slices.Equal(before, []string{"u1", "u9"}) || !slices.Equal(after, []string{"u9"}) {
 				t.Errorf("%v, then %v", before, after)
+			}
+		})
+	}
+}
+
+// TestCountHolders: groups and roles are counted as the database counts them,
+// also where somebody is linked who has no account.
+func TestCountHolders(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			s, p := accesstest.OpenStore(t, open(t)), staffed(200, 7)
+			p.Users[3].Groups = append(p.Users[3].Groups, access.Link{To: "newest"})
+			codes := []string{"newest", "group-3", "heads", "none"}
+			for range 2 {
+				if _, err := s.Apply(t.Context(), p, any1); err != nil {
+					t.Fatal(err)
+				}
+				var counts [2]map[string]int
+				for i := range counts {
+					s.Rosters(i)
+					err := s.View(t.Context(), p.Tenant, func(r access.Reading) (err error) {
+						counts[i], err = r.CountHolders(access.KindGroup, codes)
+						return err
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !maps.Equal(counts[0], counts[1]) || counts[0]["newest"] != 21 {
+					t.Errorf("in memory %v, in the database %v", counts[0], counts[1])
+				}
+				p.Rules = append(p.Rules, access.Rule{Type: "g", Values: []string{"u:stranger", "g:heads", "*"}})
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -137,12 +138,15 @@ func (r *reading) userRow(column, value string) (userRow, error) {
 // Holders lists users who are linked to a group or role themselves.
 func (r *reading) Holders(kind access.Kind, code, after string, most int) ([]string, error) {
 	var ids []string
-	query := `SELECT DISTINCT u.id FROM casbin_rule r JOIN users u ON u.tenant_id = r.tenant_id AND u.id = SUBSTR(r.v0, 3)
-		WHERE r.tenant_id = ? AND r.ptype = 'g' AND r.v1 = ? AND r.v0 > ? AND r.v0 < 'u;' ORDER BY u.id LIMIT ?`
+	// In the order of the index of links, so that no more of them are read than wanted.
+	query := `SELECT r.v0 FROM casbin_rule r WHERE r.tenant_id = ? AND r.ptype = 'g' AND r.v1 = ? AND r.v0 > ? AND r.v0 < 'u;'
+		AND (SELECT COUNT(*) FROM users u WHERE u.tenant_id = r.tenant_id AND u.id = SUBSTR(r.v0, 3)) > 0 GROUP BY r.v0 ORDER BY r.v0 LIMIT ?`
 	args := []any{r.tenant.ID, access.Name(kind, code), access.Name(access.KindUser, after), most}
 	err := each(r.ctx, r.tx, query, args, func(rows *sql.Rows) error {
-		ids = append(ids, "")
-		return rows.Scan(&ids[len(ids)-1])
+		var name string
+		err := rows.Scan(&name)
+		ids = append(ids, strings.TrimPrefix(name, "u:"))
+		return err
 	})
 	return ids, err
 }

@@ -45,6 +45,7 @@ type roster struct {
 	entries  []entry // in the order of the text; the sorted ones in that of ids
 	sorted   int     // entries up to here came together; the others have changed since
 	numbers  map[string]int32
+	strange  bool         // somebody without account is linked to something
 	size     atomic.Int64 // how many entries there are, for others
 }
 
@@ -128,25 +129,63 @@ func (rs *rosters) shrink() {
 
 // find looks for accounts of a reading. It gives nil where the roster does not
 // tell: the tenant is too large, or somebody was ahead.
-func (rs *rosters) find(v view, q rosterSearch) (*hits, error) {
-	r := rs.of(&v.tenant)
-	if r == nil {
-		return nil, nil
-	}
-	found, read, err := r.at(v, q)
-	if read {
-		rs.shrink()
-	}
+func (rs *rosters) find(v view, q rosterSearch) (found *hits, err error) {
+	err = rs.use(v, func(r *roster) { found = r.find(q) })
 	return found, err
 }
 
-func (r *roster) at(v view, q rosterSearch) (found *hits, read bool, err error) {
+// count counts the accounts with each of some traits; nil where the roster does
+// not tell.
+func (rs *rosters) count(v view, traits []string) (map[string]int, error) {
+	var counts map[string]int
+	err := rs.use(v, func(r *roster) {
+		if !r.strange {
+			counts = r.count(traits)
+		}
+	})
+	return counts, err
+}
+
+// use has something looked up in the roster of a reading, if there is one.
+func (rs *rosters) use(v view, look func(*roster)) error {
+	if rs == nil {
+		return nil
+	}
+	r := rs.of(&v.tenant)
+	if r == nil {
+		return nil
+	}
+	read, err := r.at(v, look)
+	if read {
+		rs.shrink()
+	}
+	return err
+}
+
+func (r *roster) at(v view, look func(*roster)) (read bool, err error) {
 	r.Lock()
 	defer r.Unlock()
 	if read, err = r.follow(v); err == nil && r.revision == v.tenant.Revision {
-		found = r.find(q)
+		look(r)
 	}
-	return found, read, err
+	return read, err
+}
+
+func (r *roster) count(traits []string) map[string]int {
+	n, counts := make([]int, len(r.numbers)), make(map[string]int, len(traits))
+	for i := range r.entries {
+		if e := &r.entries[i]; !e.gone {
+			for _, t := range r.traits[e.traits:e.end] {
+				n[t]++
+			}
+		}
+	}
+	for _, trait := range traits {
+		if at, known := r.numbers[trait]; known && n[at] > 0 {
+			counts[trait] = n[at]
+		}
+	}
+	return counts
 }
 
 // follow brings the roster to the revision of a reading, and tells whether it
@@ -172,7 +211,7 @@ func (r *roster) follow(v view) (bool, error) {
 // read takes in all accounts.
 func (r *roster) read(v view) error {
 	n := int(v.tenant.Users)
-	r.epoch, r.text, r.traits, r.entries, r.numbers = "", make([]byte, 0, 64*n), make([]int32, 0, 3*n), make([]entry, 0, n), map[string]int32{}
+	r.epoch, r.text, r.traits, r.entries, r.numbers, r.strange = "", make([]byte, 0, 64*n), make([]int32, 0, 3*n), make([]entry, 0, n), map[string]int32{}, false
 	if err := r.add(v, "", "v0 > 'u:' AND v0 < 'u;'", nil, nil); err != nil {
 		return err
 	}
@@ -195,7 +234,7 @@ func (r *roster) add(v view, which, linked string, ids, names []any) error {
 		return err
 	}
 	query = "SELECT id, search, created_at, status, seats FROM users WHERE tenant_id = ?" + which + " ORDER BY id"
-	return each(v.ctx, v.tx, query, append([]any{v.tenant.ID}, ids...), func(rows *sql.Rows) error {
+	err = each(v.ctx, v.tx, query, append([]any{v.tenant.ID}, ids...), func(rows *sql.Rows) error {
 		e := entry{start: len(r.text), traits: len(r.traits)}
 		var text sql.RawBytes
 		var status, seats string
@@ -208,11 +247,19 @@ func (r *roster) add(v view, which, linked string, ids, names []any) error {
 		for feature := range strings.SplitSeq(strings.Trim(seats, ","), ",") {
 			r.traits = append(r.traits, r.number(seatTrait(feature)))
 		}
-		r.traits = append(r.traits, links[access.Name(access.KindUser, e.id)]...)
-		e.end = len(r.traits)
+		name := access.Name(access.KindUser, e.id)
+		r.traits = append(r.traits, links[name]...)
+		delete(links, name)
+		own := r.traits[e.traits:]
+		slices.Sort(own)
+		e.end = e.traits + len(slices.Compact(own))
+		r.traits = r.traits[:e.end]
 		r.text, r.entries = append(append(r.text, text...), parting), append(r.entries, e)
 		return nil
 	})
+	delete(links, access.Anonymous.Rule())
+	r.strange = r.strange || len(links) > 0
+	return err
 }
 
 // number gives the number of a trait.
@@ -298,11 +345,16 @@ func (r *roster) find(q rosterSearch) *hits {
 		}
 		first.take(r.rank(e, q.sort))
 	}
-	if q.text == "" {
+	switch {
+	case q.text == "" && q.down: // those that come first first: the others are quickly told to come later
+		for i := range slices.Backward(r.entries) {
+			take(&r.entries[i])
+		}
+	case q.text == "":
 		for i := range r.entries {
 			take(&r.entries[i])
 		}
-	} else {
+	default:
 		r.holding(q.text, take)
 	}
 	found.next, found.more = first.places()

@@ -13,8 +13,8 @@ import (
 )
 
 // span begins a step of the trace that ctx belongs to. Where it belongs to none,
-// as in a poll, there is none. What statements carry is never told: it is about
-// people.
+// as in a poll, there is none. Of statements the text is told and never what they
+// carry, which is about people.
 func span(ctx context.Context, name string, about ...attribute.KeyValue) (context.Context, trace.Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
@@ -32,7 +32,7 @@ func statement(ctx context.Context, query string) (context.Context, trace.Span) 
 	}
 	verb, table := operation(query)
 	return span(ctx, strings.TrimSpace(verb+" "+table),
-		attribute.String("db.operation.name", verb), attribute.String("db.collection.name", table))
+		attribute.String("db.operation.name", verb), attribute.String("db.collection.name", table), attribute.String("db.query.text", query))
 }
 
 // operation finds what a statement does, and to which table first.
@@ -114,7 +114,8 @@ func (tracing) after(db *gorm.DB) {
 	s := kept.(trace.Span)
 	verb, table := operation(db.Statement.SQL.String())
 	s.SetName(strings.TrimSpace(verb + " " + table))
-	s.SetAttributes(attribute.String("db.operation.name", verb), attribute.String("db.collection.name", table))
+	s.SetAttributes(attribute.String("db.operation.name", verb), attribute.String("db.collection.name", table),
+		attribute.String("db.query.text", db.Statement.SQL.String()))
 	err := db.Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		err = nil
