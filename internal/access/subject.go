@@ -94,5 +94,8 @@ func ValidUserID(field, id string) error {
 	if id == AnonymousID {
 		return Invalid(field, "%q is reserved for questions without a user", id)
 	}
+	if id == "." || id == ".." { // which clients take out of the paths of URLs
+		return Invalid(field, "%q cannot be the name of anything in a URL", id)
+	}
 	return ValidID(field, id)
 }

@@ -20,9 +20,9 @@ func patchUser(caller access.Caller, id string, p service.UserPatch) func(*servi
 	})
 }
 
-func createUser(caller access.Caller, tenant string, n service.NewUser) func(*service.Directory) error {
+func createUser(caller access.Caller, n service.NewUser) func(*service.Directory) error {
 	return user(func(d *service.Directory, ctx context.Context) error {
-		_, _, err := d.CreateUser(ctx, caller, tenant, n, once)
+		_, _, err := d.CreateUser(ctx, caller, caller.Tenant, n, once)
 		return err
 	})
 }
@@ -112,22 +112,44 @@ func TestDelegation_decidingFacts(t *testing.T) {
 		"another region for oneself":           patchUser(one, "delegate-1", region("us")),
 		"no region, to be filled in by others": patchUser(one, "delegate-1", region(nil)),
 		"another region for a friend":          patchUser(one, "staff-1", region("asia")),
-		"a friend with another region":         createUser(two, "regions", service.NewUser{ID: "friend", Email: "friend@example.com", Name: "friend", Groups: staff, Attributes: map[string]any{"region": "us"}}),
+		"a friend with another region":         createUser(two, service.NewUser{ID: "friend", Email: "friend@example.com", Name: "friend", Groups: staff, Attributes: map[string]any{"region": "us"}}),
 		"an application for oneself":           patchUser(one, "delegate-1", service.UserPatch{ApplicationsOff: &none}),
 		"an application for a friend":          patchUser(one, "seller-1", service.UserPatch{ApplicationsOff: &none}),
-		"a friend with an application":         createUser(one, "regions", service.NewUser{ID: "friend", Email: "friend@example.com", Name: "friend", Groups: []access.Link{{To: "sellers"}}}),
+		"a friend with an application":         createUser(one, service.NewUser{ID: "friend", Email: "friend@example.com", Name: "friend", Groups: []access.Link{{To: "sellers"}}}),
 		"touch who may act in it":              patchUser(one, "seller-2", service.UserPatch{Name: &name}),
 	})
 	for what, allowed := range map[string]func(*service.Directory) error{
 		"the own region for somebody else":        patchUser(one, "staff-1", region("eu")),
 		"an attribute that no condition reads":    patchUser(one, "hours-1", region("us")),
-		"a new one with the own region":           createUser(two, "regions", service.NewUser{ID: "colleague", Email: "colleague@example.com", Name: "colleague", Groups: staff, Attributes: map[string]any{"region": "eu"}}),
+		"a new one with the own region":           createUser(two, service.NewUser{ID: "colleague", Email: "colleague@example.com", Name: "colleague", Groups: staff, Attributes: map[string]any{"region": "eu"}}),
 		"who may act in what is on for oneself":   patchUser(two, "seller-1", service.UserPatch{ApplicationsOff: &none}),
 		"any region by whoever is bound by none":  patchUser(person("regions", "root"), "staff-1", region("asia")),
 		"who is switched off in the same respect": patchUser(one, "staff-1", service.UserPatch{ApplicationsOff: &[]string{"crm"}}),
 	} {
 		if err := allowed(h.options.Directory); err != nil {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// Who may read the policy is not thereby shown who works here.
+func TestDelegation_policyFiles(t *testing.T) {
+	h := newHouse(t)
+	h.load("regions", regions)
+	readers := []access.Grant{{Section: "System.Access.Policies", Rights: access.Show}}
+	both := append([]access.Grant{{Section: "System.Access.Users", Rights: access.Show}}, readers...)
+	for id, grants := range map[string][]access.Grant{"reader": readers, "both": both} {
+		h.must(createUser(person("regions", "root"), service.NewUser{ID: id, Email: id + "@example.com", Name: id, Grants: grants})(h.options.Directory))
+	}
+	for id, shown := range map[string]bool{"reader": false, "both": true} {
+		files, _, err := h.options.History.Files(context.Background(), person("regions", id), "regions", access.AsOf{}, false)
+		h.must(err)
+		_, there := files["users/all.yaml"]
+		if _, policy := files["groups/staff.yaml"]; !policy || there != shown {
+			t.Errorf("%s: accounts are in the files: %v; the policy: %v", id, there, policy)
+		}
+		if _, _, err = h.options.History.Files(context.Background(), person("regions", id), "regions", access.AsOf{}, true); errors.Is(err, access.ErrForbidden) == shown {
+			t.Errorf("%s asks for accounts: %v", id, err)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"hash"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -107,6 +108,7 @@ func (a *door) register() error {
 	gin.SetMode(gin.ReleaseMode)
 	a.gin = gin.New()
 	a.gin.RedirectTrailingSlash = false
+	a.gin.UseEscapedPath, a.gin.UnescapePathValues = true, false // a name may hold a slash; see named
 	a.gin.HandleMethodNotAllowed = true
 	if err := a.gin.SetTrustedProxies(a.o.TrustedProxies); err != nil {
 		return access.Invalid("trusted_proxies", "%s", err.Error())
@@ -178,6 +180,7 @@ var (
 func (a *door) serve(r *route) gin.HandlerFunc {
 	seen, span := a.metrics.route(r), r.spanned()
 	return func(g *gin.Context) {
+		named(g.Params)
 		c := &call{api: a, route: r, g: g, began: a.o.Clock()}
 		c.id = requestID(g.Request.Header["X-Request-Id"])
 		c.headers()
@@ -198,6 +201,16 @@ func (a *door) serve(r *route) gin.HandlerFunc {
 		}()
 		if err := c.handle(); err != nil && !c.rehearsal(err) {
 			c.refuse(err)
+		}
+	}
+}
+
+// named takes the escapes out of the names in a path, now that it was taken apart
+// where it was meant to be: a%2Fb is the name of one thing.
+func named(all gin.Params) {
+	for i := range all {
+		if name, err := url.PathUnescape(all[i].Value); err == nil { // net/http has refused what cannot be
+			all[i].Value = name
 		}
 	}
 }

@@ -67,7 +67,7 @@ var revisionRoutes = slices.Concat([]route{
 	},
 	{
 		method: http.MethodGet, path: "/v1/tenants/{tenant}/policy", tenant: true, need: access.KeyRead, time: policyTime,
-		query: []param{asOfParam, {name: "users", kind: flagParam, text: "With accounts that did not come from files, too."}},
+		query: []param{asOfParam, {name: "users", kind: flagParam, text: "With accounts that did not come from files, too. Accounts need the right to show Users everywhere; without it there are none."}},
 		serve: (*call).policyFiles, tag: "Administration", summary: "Give the policy of a tenant as files",
 		text: "Canonical files, which give the same policy when they are loaded. Tests are no part of what is kept, nor are comments.", answer: api.PolicyFiles{},
 	},

@@ -210,19 +210,31 @@ func (h *History) blamed(ctx context.Context, tenant string, at access.Revision,
 	return all, nil
 }
 
+// everybody is what whoever reads the accounts in policy files needs besides.
+var everybody = Need{Part: "Users", Action: "show", Scope: access.Everywhere}
+
 // Files gives a policy as files, of what is in force or of an earlier state.
 // Accounts stand in them that came from files; with users, all the others too.
+// Whoever may not be shown all accounts gets none: the policy alone is no list of
+// people.
 func (h *History) Files(ctx context.Context, caller access.Caller, tenant string, of access.AsOf, users bool) (map[string]string, access.State, error) {
 	if _, err := h.authority.Allow(ctx, caller, tenant, wholePolicy); err != nil {
 		return nil, access.State{}, err
 	}
+	_, people := h.authority.ask(ctx, caller, tenant, everybody)
+	if people != nil && (users || !errors.Is(people, access.ErrForbidden)) {
+		return nil, access.State{}, h.authority.noted(caller, tenant, everybody, people)
+	}
+	named := people == nil
 	state, err := h.store.StateAt(ctx, tenant, of)
 	if err != nil {
 		return nil, state, err
 	}
 	var p *access.Policy
 	read := func(r access.Reading) error {
-		p = r.Policy()
+		if p = r.Policy(); !named {
+			return nil
+		}
 		return r.EachUser(func(u access.User) error {
 			if users || u.Origin.File != "" {
 				p.Users = append(p.Users, u)
