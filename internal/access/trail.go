@@ -1,11 +1,13 @@
 package access
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash"
 	"slices"
@@ -117,6 +119,7 @@ type Trail struct {
 	sum    hash.Hash // of it; nil before the first
 	n      int64     // its last change
 	last   Checkpoint
+	epoch  string // the newest that a change has made
 	ended  bool
 }
 
@@ -189,6 +192,9 @@ func (t *Trail) change(l TrailLine) {
 	}
 	t.n = l.N
 	t.add(strconv.FormatInt(l.N, 10), l.Of, l.Name, l.Old, l.New)
+	if l.Of == "epoch" && json.Unmarshal([]byte(l.New), &t.epoch) != nil {
+		t.wrong("change %d of revision %d makes no epoch", l.N, l.Revision)
+	}
 }
 
 // add hashes fields as the store does when it writes a revision.
@@ -258,6 +264,9 @@ func (t *Trail) Done() TrailReport {
 	}
 	if t.head.Revision != t.now.Revision {
 		t.wrong("revision %d is missing: the tenant is at %d", t.now.Revision+1, t.head.Revision)
+	}
+	if epoch := cmp.Or(t.epoch, t.last.Epoch); epoch != "" && epoch != t.head.Epoch {
+		t.wrong("the tenant is in another epoch than the history says")
 	}
 	t.report.Revision, t.report.Hash = t.now.Revision, t.now.Hash
 	return t.report
