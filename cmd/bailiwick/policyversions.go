@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -99,10 +100,16 @@ func revisions(ctx context.Context, client *api.Client, tenant string, query url
 	return all, nil
 }
 
+// inLine writes a text of several lines in one, without what a terminal would obey:
+// nobody's reason may look like a revision of its own.
+func inLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+}
+
 func writeRevision(w io.Writer, r api.Revision, colour bool) {
 	fmt.Fprintf(w, "%s  %s  %s  %s", paint(fmt.Sprintf("revision %d", r.Number), yellow, colour), r.At.Format(time.RFC3339), r.Author, r.Source)
 	if r.Reason != "" {
-		fmt.Fprintf(w, "  %s", r.Reason)
+		fmt.Fprintf(w, "  %s", inLine(r.Reason))
 	}
 	fmt.Fprintln(w)
 	writeOperations(w, r.Operations, colour)

@@ -79,6 +79,20 @@ func validText(field, s string, limit int) error {
 	return nil
 }
 
+// ValidProse checks a text of several lines for people, such as a reason: valid
+// UTF-8 without what a terminal would obey or an eye could be led astray by.
+func ValidProse(field, s string) error {
+	if !utf8.ValidString(s) {
+		return Invalid(field, "is not valid UTF-8")
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+			return Invalid(field, "holds the character %U, which cannot be seen", r)
+		}
+	}
+	return nil
+}
+
 // isPlain: nothing but visible ASCII, and blanks between.
 func isPlain(s string) bool {
 	for i := range len(s) {

@@ -199,7 +199,7 @@ func (r *reader) catalogueMember(name string, a *access.Application, edit *api.E
 	case "names":
 		return r.labels(name, &a.Names)
 	case "description":
-		return r.textUpTo(name, maxDescription, &a.Description)
+		return r.prose(name, &a.Description)
 	case "version":
 		return r.text(name, &a.Version)
 	case "sections":
@@ -243,7 +243,7 @@ func (r *reader) section(at string, s *access.SectionEntry) error {
 		case "names":
 			return r.labels(field, &s.Names)
 		case "description":
-			return r.textUpTo(field, maxDescription, &s.Description)
+			return r.prose(field, &s.Description)
 		case "family":
 			return r.text(field, &s.Family)
 		case "licence":
@@ -253,7 +253,7 @@ func (r *reader) section(at string, s *access.SectionEntry) error {
 		case "cascade":
 			return r.flag(field, &s.Cascade)
 		case "deprecated":
-			return r.textUpTo(field, maxDescription, &s.Deprecated)
+			return r.prose(field, &s.Deprecated)
 		case "menu":
 			return r.menuEntry(field, &s.Menu)
 		case "actions":
@@ -293,7 +293,7 @@ func (r *reader) declaredActions(field string, to *[]access.ActionEntry) error {
 			case "label":
 				return r.text(at+"."+name, &a.Label)
 			}
-			return r.textUpTo(at+"."+name, maxDescription, &a.Description)
+			return r.prose(at+"."+name, &a.Description)
 		})
 		*to = append(*to, a)
 		return err

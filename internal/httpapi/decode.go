@@ -313,6 +313,17 @@ func (r *reader) textUpTo(field string, limit int, to *string) error {
 	return nil
 }
 
+// prose reads a text for people: a reason or a description.
+func (r *reader) prose(field string, to *string) error {
+	if err := r.textUpTo(field, maxDescription, to); err != nil {
+		return err
+	}
+	if err := access.ValidProse(field, *to); err != nil {
+		r.note(err)
+	}
+	return nil
+}
+
 // cut gives the text of the JSON string that was just read. It costs no
 // allocation unless there are escapes in it.
 func (r *reader) cut(raw []byte) (string, error) {

@@ -27,7 +27,7 @@ var (
 // edit reads a member that every change may have.
 func (r *reader) edit(name string, to *api.Edit) error {
 	if name == "reason" {
-		return r.textUpTo(name, maxDescription, &to.Reason)
+		return r.prose(name, &to.Reason)
 	}
 	var n int64
 	err := r.integer(name, &n)

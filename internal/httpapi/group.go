@@ -144,7 +144,11 @@ func (r *reader) groupMember(name string, b *groupBody) error {
 	case "name":
 		return r.optional(name, maxIDBytes, &b.patch.Name)
 	case "description":
-		return r.optional(name, maxDescription, &b.patch.Description)
+		b.patch.Description = new(string)
+		if r.null() {
+			return nil
+		}
+		return r.prose(name, b.patch.Description)
 	case "base":
 		return r.optional(name, maxIDBytes, &b.patch.Base)
 	case "signature":

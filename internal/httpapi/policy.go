@@ -42,7 +42,7 @@ func (r *reader) policy(to *api.Policy) error {
 		case "files":
 			return r.files(name, to)
 		case "reason":
-			return r.textUpTo(name, maxDescription, &to.Reason)
+			return r.prose(name, &to.Reason)
 		case "plan":
 			return r.text(name, &to.Plan)
 		case "dry_run":

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -88,6 +89,7 @@ func TestReports(t *testing.T) {
 		}
 		s.wantProblem(s.do(http.MethodGet, "/reports/book?holder=night", ""), 400, "invalid")
 		s.wantProblem(s.do(http.MethodGet, "/reports/who?section=Calls.Callbacks", ""), 400, "invalid")
+		s.wantProblem(s.do(http.MethodGet, "/reports/access?group=nihgt", ""), 404, "not_found")
 		s.wantProblem(s.do(http.MethodGet, "/reports/access?as_of=yesterday", ""), 400, "invalid")
 		s.wantProblem(s.send(http.MethodGet, "/v1/tenants/call-center/reports/access", s.newKey("call-center", access.KeyDecide), ""), 403, "forbidden")
 
@@ -129,4 +131,32 @@ func TestReports_dormant(t *testing.T) {
 			t.Errorf("used, and called dormant: %v", row)
 		}
 	}
+}
+
+// What somebody wrote once, and stands in the history for good, keeps no auditor
+// from a report; what a terminal would obey is not let in at all.
+func TestReports_oddTexts(t *testing.T) {
+	inSample(t, "call-center", func(t *testing.T, s sample) {
+		t.Helper()
+		for _, reason := range []string{`\u001b[31mred`, `\u202egnol`, `\u0000`, `a\rb`, `\u0085`} {
+			p := s.wantProblem(s.do(http.MethodPost, "/groups", `{"code":"odd","name":"Odd","reason":"`+reason+`"}`), 400, "invalid")
+			if len(p.Details) != 1 || p.Details[0].Field != "reason" {
+				t.Errorf("%s: %+v", reason, p)
+			}
+			p = s.wantProblem(s.do(http.MethodPost, "/groups", `{"code":"odd","name":"Odd","description":"`+reason+`"}`), 400, "invalid")
+			if len(p.Details) != 1 || p.Details[0].Field != "description" {
+				t.Errorf("%s: %+v", reason, p)
+			}
+		}
+		s.must(wantStatus(s.do(http.MethodPost, "/groups", `{"code":"odd","name":"Odd","reason":"two\nlines\tof it"}`), 201))
+		old := access.Change{Base: access.AnyRevision, Source: "test", Reason: "\x1b[31mred\x00"} // as it could be written once
+		_, _, err := s.options.Directory.CreateUser(context.Background(), rootCaller, s.tenant, service.NewUser{ID: "odd-1", Email: "odd-1@example.com", Name: "O", Groups: []access.Link{{To: "operators"}}}, old)
+		s.must(err)
+		for _, path := range []string{"/reports/access?user=odd-1", "/reports/changes"} {
+			for _, format := range []string{"csv", "xlsx", "html", "json"} {
+				at := path + map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "format=" + format
+				s.must(wantStatus(s.do(http.MethodGet, at, ""), 200))
+			}
+		}
+	})
 }

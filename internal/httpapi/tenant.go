@@ -36,7 +36,7 @@ func (c *call) createTenant() error {
 			case "template":
 				return r.text(name, &w.Template)
 			}
-			return r.textUpTo(name, maxDescription, &w.Description)
+			return r.prose(name, &w.Description)
 		})
 	})
 	if err != nil {

@@ -110,6 +110,9 @@ func (p *Reports) sight(ctx context.Context, caller access.Caller, tenant string
 func (p *Reports) users(ctx context.Context, tenant string, r *Report, q AccessQuery) ([]reportUser, error) {
 	var all []reportUser
 	err := p.history.store.ViewAt(ctx, tenant, r.State.Revision, func(reading access.Reading) error {
+		if q.Group != "" && groupAt(reading.Policy(), q.Group) < 0 {
+			return access.NotFound("group", q.Group)
+		}
 		return reading.EachUser(func(u access.User) error {
 			in := q.Group == "" || slices.ContainsFunc(u.Groups, func(l access.Link) bool { return l.To == q.Group })
 			if in && (q.User == "" || u.ID == q.User) && u.Status != access.UserDeleted {

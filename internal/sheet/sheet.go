@@ -130,7 +130,6 @@ type Writer struct {
 		row(cells []string) error
 		close() error
 	}
-	rows int
 }
 
 // NewWriter begins a table.
@@ -141,22 +140,24 @@ func NewWriter(w io.Writer, f Format) *Writer {
 	return &Writer{out: newCSV(w)}
 }
 
-// Row writes one row. Its cells must be text that both formats can hold: valid
-// UTF-8 without control characters but tab and line feed.
+// Row writes one row. What no spreadsheet can keep, as most control characters, is
+// written as U+FFFD: one text that somebody wrote long ago must not keep everybody
+// from the rest of the table.
 func (w *Writer) Row(cells ...string) error {
-	w.rows++
 	guarded := make([]string, len(cells))
 	for i, cell := range cells {
-		if bad := strings.IndexFunc(cell, unwritable); bad >= 0 || !utf8.ValidString(cell) {
-			return mistake(w.rows, i+1, "the cell holds a character that no spreadsheet can keep")
-		}
-		guarded[i] = guard(cell)
+		guarded[i] = guard(strings.Map(writable, cell))
 	}
 	return w.out.row(guarded)
 }
 
-func unwritable(r rune) bool {
-	return r < ' ' && r != '\t' && r != '\n' || r == 0xFFFE || r == 0xFFFF
+// writable gives U+FFFD for what cannot be written. It is what strings.Map has for
+// bytes that are no UTF-8, too.
+func writable(r rune) rune {
+	if r < ' ' && r != '\t' && r != '\n' || r == 0xFFFE || r == 0xFFFF {
+		return utf8.RuneError
+	}
+	return r
 }
 
 // Close ends the table. What was written is no whole file without it.

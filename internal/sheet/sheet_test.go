@@ -270,11 +270,18 @@ func TestXLSX_bombs(t *testing.T) {
 	}
 }
 
-func TestWriter_refusesWhatNoneCanKeep(t *testing.T) {
-	for _, cell := range []string{"a\x00", "a\rb", "\x1b[31m", "\xff", "\uFFFE"} {
+// One text that no spreadsheet can hold keeps nobody from the rest of the table.
+func TestWriter_replacesWhatNoneCanKeep(t *testing.T) {
+	for cell, want := range map[string]string{"a\x00": "a\uFFFD", "a\rb": "a\uFFFDb", "\x1b[31m": "\uFFFD[31m", "\xff": "\uFFFD", "\uFFFE": "\uFFFD", "\r=1": "\uFFFD=1"} {
 		for _, f := range []sheet.Format{sheet.CSV, sheet.XLSX} {
-			if err := sheet.NewWriter(io.Discard, f).Row("id", cell); err == nil {
-				t.Errorf("%s: %q was written", f, cell)
+			var file bytes.Buffer
+			w := sheet.NewWriter(&file, f)
+			if err := errors.Join(w.Row("id", "name"), w.Row("id", cell), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+			rows, _, err := read(file.Bytes(), f, limits)
+			if err != nil || len(rows) != 2 || rows[1][1] != want {
+				t.Errorf("%s: %q is written as %q: %v", f, cell, rows, err)
 			}
 		}
 	}
