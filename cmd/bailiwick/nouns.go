@@ -15,7 +15,7 @@ var (
 	groups = noun{
 		name: "group", path: api.NounGroup, key: "code",
 		columns: []string{"code", "name", "kind", "base", "members", "roles"},
-		filters: []string{"q", "kind", "base", "sort"},
+		filters: []string{"q", "kind", "base", "sort", "as_of"},
 		fields: []field{
 			{flag: "name", usage: "what people call it"},
 			{flag: "description", usage: "what it is for"},
@@ -32,7 +32,7 @@ var (
 	roles = noun{
 		name: "role", path: api.NounRole, key: "code",
 		columns: []string{"code", "name", "description", "members", "groups"},
-		filters: []string{"q", "sort"},
+		filters: []string{"q", "sort", "as_of"},
 		fields: []field{
 			{flag: "name", usage: "what people call it"},
 			{flag: "description", usage: "what it is for, for those who choose"},
@@ -42,7 +42,7 @@ var (
 	}
 	scopes = noun{
 		name: "scope", path: api.NounScope, key: "scope",
-		columns: []string{"scope", "name", "parent"},
+		columns: []string{"scope", "name", "parent"}, filters: []string{"as_of"},
 		fields: []field{
 			{flag: "name", usage: "what people call it"},
 			{flag: "parent", usage: "the scope above; * when left out"},
@@ -152,7 +152,7 @@ on the same section in the same scope is replaced.`,
 			return g, nil
 		}),
 		c.regrant(remove, nil),
-		c.exportCommand("grant", "grants:export", nil, exactly(0)),
+		c.exportCommand("grant", "grants:export", []string{"as_of"}, exactly(0)),
 	)
 	return cmd
 }

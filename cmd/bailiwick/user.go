@@ -18,7 +18,7 @@ import (
 var users = noun{
 	name: "user", path: api.NounUser, key: "id",
 	columns: []string{"id", "email", "name", "status", "groups", "roles"},
-	filters: []string{"q", "email", "external_id", "status", "active", "group", "any_group", "every_group", "role", "licence", "superuser", "manager", "online", "created_from", "created_until", "sort"},
+	filters: []string{"q", "email", "external_id", "status", "active", "group", "any_group", "every_group", "role", "licence", "superuser", "manager", "online", "created_from", "created_until", "sort", "as_of"},
 	fields: []field{
 		{flag: "email", usage: "address to sign in with"},
 		{flag: "name", usage: "what people call him"},

@@ -69,9 +69,10 @@ func (c *call) directory() *service.Directory {
 }
 
 // pastRoute tells whether a route can be asked as of an earlier state: all that
-// read the directory.
+// read the directory, and what is exported of it.
 func (r *route) pastRoute() bool {
-	return r.method == http.MethodGet && r.tenant && r.tag == "Directory" && r.media == "" && len(r.makes) == 0 && !strings.HasSuffix(r.path, "/history")
+	whole := len(r.makes) == 0 || strings.HasSuffix(r.path, ":export")
+	return r.method == http.MethodGet && r.tenant && r.tag == "Directory" && r.media == "" && whole && !strings.HasSuffix(r.path, "/history")
 }
 
 // recalling declares the parameter for all of them.

@@ -264,6 +264,7 @@ func TestAsOf_directory(t *testing.T) {
 		paths := []string{
 			"/groups", "/groups/sales", "/groups/sales/permissions", "/groups/sales/members", "/roles", "/roles/clerk", "/roles/clerk/permissions",
 			"/users", "/users?q=sales-7", "/users?group=sales&sort=-email", "/users/7", "/users/7/permissions", "/users/7/navigation", "/users/7/capabilities",
+			"/users:export?sort=id", "/groups:export", "/groups/sales/members:export", "/grants:export", "/users?any_group=sales,none", "/users?every_group=sales,none",
 			"/licences", "/scopes", "/scopes/store:1", "/applications", "/applications/shop",
 		}
 		then := map[string]string{}

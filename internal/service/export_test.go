@@ -59,3 +59,20 @@ func RecoveryHash(text string) [32]byte { return recoveryHash(text) }
 func EnrolmentOf(secret []byte, issuer, account string) (Enrolment, error) {
 	return enrolment(secret, issuer, account)
 }
+
+// Hasher is what hashes passwords.
+type Hasher = hasher
+
+// NewHasher makes one.
+func NewHasher(o HashingOptions) *Hasher { return newHasher(o) }
+
+// Hash gives what is kept of a password.
+func (h *hasher) Hash(ctx context.Context, password string) (string, error) {
+	return h.hash(ctx, password)
+}
+
+// Turn takes a place among those that hash.
+func (h *hasher) Turn(ctx context.Context) (leave func(), err error) { return h.turn(ctx) }
+
+// Waiting counts those that hash and those that wait for a place.
+func (h *hasher) Waiting() int { return len(h.waiting) }
