@@ -25,7 +25,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/store"
 )
 
-// TestKill_history (Req 84): a replica is killed while it applies a plan, goes
+// TestKill_history: a replica is killed while it applies a plan, goes
 // back, reverses a revision, registers a catalogue, imports a table or makes a
 // group: at some moment, at a chosen statement of the write, and between the
 // commit and its answer. The store holds a whole revision, the old one or the
