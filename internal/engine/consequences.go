@@ -72,6 +72,7 @@ type comparison struct {
 	moved   []access.Scope // scopes whose place in the tree differs
 	classes map[string]*class
 	order   []*class
+	foci    *foci
 	bytes   []byte
 	rows    [2][][]uint32 // by side: matrices by scope and moment
 }
@@ -94,6 +95,7 @@ func newComparison(ctx context.Context, was, is *Sight, o access.ConsequenceOpti
 		c.sides[i] = &side{sight: v, matrix: newMatrix(v.snapshot, i, c.cells, c.forms), seen: map[uint32]*survey{}}
 	}
 	c.moved = movedScopes(was.snapshot, is.snapshot)
+	c.foci = newFoci(c)
 	if (o.Some || o.Who != nil) && !bearsOnAll(was.snapshot, is.snapshot) {
 		for _, s := range c.sides {
 			s.mark(o.Who)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -133,6 +134,7 @@ type matrix struct {
 	sums  []sum    // by number of the section
 	used  []uint32 // sections of sums that hold something
 	fresh bool     // the subject's attributes are not what they were
+	only  *focus   // what is looked at; nil: everything
 
 	when   [][]uint32 // while a cell is made
 	unless []uint32
@@ -169,9 +171,20 @@ func (m *matrix) fill(p person, scope uint32, at time.Time, out []uint32) {
 	if !m.super {
 		m.gather()
 	}
-	for i := range m.cells.sections {
+	for i := range m.looked() {
 		if s := &m.cells.sections[i]; s.number[m.side] != 0 {
 			m.section(s, out[s.first:])
+		}
+	}
+}
+
+// looked gives the places of the sections that are looked at.
+func (m *matrix) looked() iter.Seq[int] {
+	if m.only != nil {
+		return slices.Values(m.only.sections)
+	}
+	return func(yield func(int) bool) {
+		for i := 0; i < len(m.cells.sections) && yield(i); i++ { //nolint:revive // yield ends it
 		}
 	}
 }
@@ -209,6 +222,9 @@ func (m *matrix) addAll(h *held, rules []rule) {
 	idle := m.exempt || m.combining == access.AllowOverrides // whatever denies
 	for i := range rules {
 		r := &rules[i]
+		if m.only != nil && !m.only.reads[m.side][r.section] {
+			continue
+		}
 		if idle && r.act.denies() || !onPath(m.path, r.scope) {
 			continue
 		}

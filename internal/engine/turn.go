@@ -135,6 +135,13 @@ func (m *matrix) isSuper(p person, at time.Time) bool {
 
 // compare finds all that becomes of a class.
 func (c *comparison) compare(k *class, found func(turn)) {
+	only := c.foci.of(k)
+	if only != nil && len(only.sections) == 0 {
+		return
+	}
+	for _, s := range c.sides {
+		s.only = only
+	}
 	scopes, moments := c.surveyed(k)
 	for i, s := range c.sides {
 		s.fresh = k.fresh && i == 1
@@ -150,8 +157,11 @@ func (c *comparison) compare(k *class, found func(turn)) {
 		return
 	}
 	above := c.above(scopes)
-	for cell := range c.cells.n {
-		c.cell(cell, scopes, above, moments, found)
+	for i := range c.sides[0].looked() {
+		s := &c.cells.sections[i]
+		for v := range s.verbs {
+			c.cell(s.first+v, scopes, above, moments, found)
+		}
 	}
 }
 
@@ -349,7 +359,7 @@ func (s *side) survey(p person, now time.Time, scopes map[access.Scope]bool, mom
 	}
 	own := &survey{scopes: map[uint32]bool{}, moments: map[time.Time]bool{}}
 	h := p.held()
-	own.lines(&h, now)
+	own.lines(&h, now, s.reads())
 	reached := map[uint32]bool{}
 	for _, l := range h.links {
 		s.collect(l.to, now, reached, own)
@@ -369,11 +379,15 @@ func (s *side) collect(id uint32, now time.Time, reached map[uint32]bool, to *su
 	}
 	reached[id] = true
 	h := &s.holder(id).held
-	mine := s.seen[id]
+	seen := s.seen
+	if s.only != nil {
+		seen = s.only.seen[s.side]
+	}
+	mine := seen[id]
 	if mine == nil {
 		mine = &survey{scopes: map[uint32]bool{}, moments: map[time.Time]bool{}}
-		mine.lines(h, now)
-		s.seen[id] = mine
+		mine.lines(h, now, s.reads())
+		seen[id] = mine
 	}
 	for scope := range mine.scopes {
 		to.scopes[scope] = true
@@ -386,12 +400,23 @@ func (s *side) collect(id uint32, now time.Time, reached map[uint32]bool, to *su
 	}
 }
 
-func (v *survey) lines(h *held, now time.Time) {
+// reads tells of each section whether its rules are looked at; nil: all are.
+func (m *matrix) reads() []bool {
+	if m.only == nil {
+		return nil
+	}
+	return m.only.reads[m.side]
+}
+
+func (v *survey) lines(h *held, now time.Time, reads []bool) {
 	for i, l := range h.links {
 		v.scopes[l.scope] = true
 		v.gate(h.timed(i), now)
 	}
 	for i := range h.rules {
+		if reads != nil && !reads[h.rules[i].section] {
+			continue
+		}
 		v.scopes[h.rules[i].scope] = true
 		v.gate(h.gate(&h.rules[i]), now)
 	}
