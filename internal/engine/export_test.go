@@ -183,3 +183,6 @@ func Unguard(on bool) { unguarded = on }
 
 // SameRules tells whether two snapshots of a foreign model share what was compiled.
 func SameRules(a, b *Snapshot) bool { return a.foreign.spells == b.foreign.spells }
+
+// Bounds on what is told of one change.
+var MaxTurns, TallyRoom = &maxTurns, &tallyRoom

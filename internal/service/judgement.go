@@ -291,7 +291,7 @@ func (a *Authority) indirect(ctx context.Context, caller access.Caller, j *judge
 				return err
 			}
 			if !d.Allowed {
-				return access.Forbidden("%d users would have %s on %s at %s %s, which %s may not do himself", x.Users, action, x.Section, x.Scope, x.Turn, caller.Name)
+				return access.Forbidden("%s on %s at %s would be %s by %d users, and %s may not do that himself", action, x.Section, x.Scope, x.Turn, x.Users, caller.Name)
 			}
 		}
 	}
@@ -410,15 +410,17 @@ func structural(before, after *access.Facts) bool {
 // keepsSuperuser refuses to take away the last superuser who can act. It is
 // looked at only where one was touched.
 func (j *judgement) keepsSuperuser(ctx context.Context) error {
-	concerned := false
+	var last []string // who is one, and was touched
 	for _, name := range j.touched {
 		held, err := j.before.Holdings(ctx, name, access.Now)
 		if err != nil {
 			return err
 		}
-		concerned = concerned || held.Superuser
+		if held.Superuser {
+			last = append(last, name)
+		}
 	}
-	if !concerned {
+	if len(last) == 0 {
 		return nil
 	}
 	for _, when := range []access.Moment{access.ForGood, access.Now} {
@@ -431,7 +433,7 @@ func (j *judgement) keepsSuperuser(ctx context.Context) error {
 			return err
 		}
 		if had {
-			return &access.Error{Kind: ErrConflict, Field: "superuser", Message: "this would leave the tenant without an active superuser for good; make another one first"}
+			return &access.Error{Kind: ErrConflict, Field: "superuser", Message: "this would leave the tenant without an active superuser for good; make another one first, or keep " + listed(last)}
 		}
 	}
 	return nil

@@ -1,0 +1,107 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/engine"
+)
+
+// TestConsequences_alone changes one thing at a time: what hangs upon it is found,
+// in other sections too, and nothing else.
+func TestConsequences_alone(t *testing.T) {
+	policy := func() *access.Policy {
+		return &access.Policy{
+			Tenant: "t", Licences: []access.Licence{{Feature: "chats"}},
+			Catalogue: []access.Application{
+				{Code: "a", Sections: []access.SectionEntry{
+					{Path: "Shop.Orders", Prerequisites: []access.Prerequisite{{Section: "Firm.Books", Rights: access.Show}}},
+					{Path: "Shop.Orders.Export"}, {Path: "Shop.Goods"},
+				}},
+				{Code: "b", Sections: []access.SectionEntry{{Path: "Firm.Books"}, {Path: "Chats.Use", Licence: "chats"}}},
+			},
+			Groups: []access.Group{{Code: "sales", Grants: []access.Grant{
+				{Section: "Shop.Orders", Rights: access.Show}, {Section: "Firm.Books", Rights: access.Show}, {Section: "Chats.Use", Rights: access.Show},
+				{Section: "Shop.Goods", Rights: access.Show, Condition: "subject.floor == 3"},
+			}}},
+			Users: []access.User{{ID: "7", Groups: []access.Link{{To: "sales"}}, Licences: []string{"chats"}, Attributes: map[string]any{"floor": 3}}},
+		}
+	}
+	for name, tc := range map[string]struct {
+		change func(p *access.Policy)
+		want   []string // of user 7
+	}{
+		"nothing": {func(*access.Policy) {}, nil},
+		"a right of his own": {func(p *access.Policy) {
+			p.Users[0].Grants = []access.Grant{{Section: "Shop.Goods", Rights: access.Delete}}
+		}, []string{"gained delete Shop.Goods"}},
+		"a right of his group":     {func(p *access.Policy) { p.Groups[0].Grants[0].Rights = access.Show | access.Update }, []string{"gained update Shop.Orders"}},
+		"a right that passes down": {func(p *access.Policy) { p.Groups[0].Grants[0].Rights |= access.Inherit }, []string{"gained show Shop.Orders.Export"}},
+		"what another right needs": {func(p *access.Policy) { p.Groups[0].Grants[1].Rights = access.Update }, []string{"gained update Firm.Books", "lost show Firm.Books", "lost show Shop.Orders"}},
+		"a seat":                   {func(p *access.Policy) { p.Users[0].Licences = nil }, []string{"lost show Chats.Use"}},
+		"an application":           {func(p *access.Policy) { p.Users[0].ApplicationsOff = []string{"a"} }, []string{"lost show Shop.Goods", "lost show Shop.Orders"}},
+		"what a condition reads":   {func(p *access.Policy) { p.Users[0].Attributes["floor"] = 4 }, []string{"changed show Shop.Goods"}},
+		"a group": {func(p *access.Policy) {
+			p.Users[0].Groups[0].Scope = access.Everywhere
+			p.Users[0].Status = access.UserDisabled
+		}, []string{"lost show Chats.Use", "lost show Firm.Books", "lost show Shop.Goods", "lost show Shop.Orders"}},
+		"when a membership ends": {func(p *access.Policy) { p.Users[0].Groups[0].Validity.Until = clock.Add(time.Hour) }, []string{"lost show Chats.Use", "lost show Firm.Books", "lost show Shop.Goods", "lost show Shop.Orders"}},
+		"the place of a section's need": {func(p *access.Policy) {
+			p.Catalogue[0].Sections[2].Prerequisites = []access.Prerequisite{{Section: "Firm.Books", Rights: access.Delete}}
+		}, []string{"lost show Shop.Goods"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := policy(), policy()
+			tc.change(after)
+			e := engine.New(engine.Options{Clock: func() time.Time { return clock }})
+			was, errWas := e.Imagine(before.Facts())
+			is, errIs := e.Imagine(after.Facts())
+			if errWas != nil || errIs != nil {
+				t.Fatal(errWas, errIs)
+			}
+			all, err := e.Consequences(context.Background(), was, is, access.ConsequenceOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, x := range all.All {
+				for _, a := range x.Actions {
+					if slices.Contains(x.UserIDs, "7") {
+						got = append(got, fmt.Sprintf("%s %s %s", x.Turn, a, x.Section))
+					}
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// What is more than can be told of one change is refused, never cut.
+func TestConsequences_bounded(t *testing.T) {
+	before, after := company(), company()
+	before.Users, after.Users = before.Users[:50], after.Users[:50]
+	for i := range 500 {
+		after.Groups[i%50].Grants[i/50].Rights ^= access.Delete
+	}
+	e := engine.New(engine.Options{Clock: func() time.Time { return clock }})
+	was, _ := e.Imagine(before.Facts())
+	is, _ := e.Imagine(after.Facts())
+	for _, bound := range []*int{engine.MaxTurns, engine.TallyRoom} {
+		old := *bound
+		*bound = 10
+		if _, err := e.Consequences(context.Background(), was, is, access.ConsequenceOptions{}); err == nil {
+			t.Error("more is told than fits")
+		}
+		*bound = old
+	}
+	if all, err := e.Consequences(context.Background(), was, is, access.ConsequenceOptions{}); err != nil || len(all.All) < 20 {
+		t.Errorf("%d consequences, %v", len(all.All), err)
+	}
+}
