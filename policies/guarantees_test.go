@@ -80,8 +80,8 @@ func lose(grants *[]access.Grant, section access.Section) {
 	*grants = slices.DeleteFunc(*grants, func(g access.Grant) bool { return g.Section == section })
 }
 
-func grant(section access.Section, rights access.Rights, actions ...string) access.Grant {
-	return access.Grant{Section: section, Rights: rights, Actions: actions}
+func grant(section access.Section, rights access.Rights) access.Grant {
+	return access.Grant{Section: section, Rights: rights}
 }
 
 // breaking says for each guarantee of a sample a change that somebody might make

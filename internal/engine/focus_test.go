@@ -20,12 +20,15 @@ func TestConsequences_alone(t *testing.T) {
 			Catalogue: []access.Application{
 				{Code: "a", Sections: []access.SectionEntry{
 					{Path: "Shop.Orders", Prerequisites: []access.Prerequisite{{Section: "Firm.Books", Rights: access.Show}}},
-					{Path: "Shop.Orders.Export"}, {Path: "Shop.Goods"},
+					{Path: "Shop.Orders.Export"},
+					{Path: "Shop.Goods"},
 				}},
 				{Code: "b", Sections: []access.SectionEntry{{Path: "Firm.Books"}, {Path: "Chats.Use", Licence: "chats"}}},
 			},
 			Groups: []access.Group{{Code: "sales", Grants: []access.Grant{
-				{Section: "Shop.Orders", Rights: access.Show}, {Section: "Firm.Books", Rights: access.Show}, {Section: "Chats.Use", Rights: access.Show},
+				{Section: "Shop.Orders", Rights: access.Show},
+				{Section: "Firm.Books", Rights: access.Show},
+				{Section: "Chats.Use", Rights: access.Show},
 				{Section: "Shop.Goods", Rights: access.Show, Condition: "subject.floor == 3"},
 			}}},
 			Users: []access.User{{ID: "7", Groups: []access.Link{{To: "sales"}}, Licences: []string{"chats"}, Attributes: map[string]any{"floor": 3}}},

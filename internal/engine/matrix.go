@@ -184,7 +184,10 @@ func (m *matrix) looked() iter.Seq[int] {
 		return slices.Values(m.only.sections)
 	}
 	return func(yield func(int) bool) {
-		for i := 0; i < len(m.cells.sections) && yield(i); i++ { //nolint:revive // yield ends it
+		for i := range m.cells.sections {
+			if !yield(i) {
+				return
+			}
 		}
 	}
 }
