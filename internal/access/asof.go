@@ -34,9 +34,19 @@ func ParseAsOf(field, text string) (AsOf, error) {
 	if n, err := strconv.ParseUint(text, 10, 63); err == nil && n > 0 {
 		return AsOf{Revision: Revision(n)}, nil
 	}
-	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || at.IsZero() || at.Year() < 1970 {
+	at, err := ParseMoment(field, text)
+	if err != nil {
 		return AsOf{}, Invalid(field, "%q is neither the number of a revision nor a time such as 2026-03-01T12:00:00Z", text)
 	}
 	return AsOf{At: at.UTC()}, nil
+}
+
+// ParseMoment reads a moment by RFC 3339, since 1970 as in policy files. The first
+// moment of all stands for no moment at all: what ended then would never end.
+func ParseMoment(field, text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	if at = at.UTC(); err != nil || at.Year() < 1970 || at.Year() > 9999 {
+		return time.Time{}, Invalid(field, "%q is not a moment like 2027-01-31T12:00:00Z, since 1970", text)
+	}
+	return at, nil
 }

@@ -62,9 +62,9 @@ func (r *reader) moment(field string, to *time.Time) error {
 	if err := r.text(field, &text); err != nil || text == "" {
 		return err
 	}
-	at, err := time.Parse(time.RFC3339, text)
+	at, err := access.ParseMoment(field, text)
 	if err != nil {
-		r.note(access.Invalid(field, "%q is not a moment like 2027-01-31T12:00:00Z", text))
+		r.note(err)
 	}
 	*to = at
 	return nil

@@ -35,3 +35,27 @@ func TestPath_names(t *testing.T) {
 		h.wantProblem(h.admin(http.MethodPost, "/users", `{"id":"`+id+`","email":"dots@example.com","name":"A"}`), 400, "invalid")
 	}
 }
+
+// The first moment of all stands for none, so a membership that ends then would
+// never end. What lies outside of what can be kept is refused by its field.
+func TestMoments_bounds(t *testing.T) {
+	h := staffHouse(t)
+	before := decode[api.User](t, h.admin(http.MethodGet, "/users/one", ""))
+	for _, at := range []string{"0001-01-01T00:00:00Z", "0000-06-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "0001-01-01T01:00:00+01:00", "2027-02-30T00:00:00Z"} {
+		p := h.wantProblem(h.admin(http.MethodPost, "/users/one/groups:add", `{"groups":[{"group":"newcomers","until":"`+at+`"}]}`), 400, "invalid")
+		if len(p.Details) != 1 || p.Details[0].Field != "groups[0].until" {
+			t.Errorf("%s: %+v", at, p)
+		}
+		p = h.wantProblem(h.admin(http.MethodGet, "/users?created_from="+url.QueryEscape(at), ""), 400, "invalid")
+		if len(p.Details) != 1 || p.Details[0].Field != "created_from" {
+			t.Errorf("%s: %+v", at, p)
+		}
+		p = h.wantProblem(h.admin(http.MethodGet, "/users?as_of="+url.QueryEscape(at), ""), 400, "invalid")
+		if len(p.Details) != 1 || p.Details[0].Field != "as_of" {
+			t.Errorf("%s: %+v", at, p)
+		}
+	}
+	if after := decode[api.User](t, h.admin(http.MethodGet, "/users/one", "")); after.Revision != before.Revision {
+		t.Errorf("something was changed: revision %d became %d", before.Revision, after.Revision)
+	}
+}

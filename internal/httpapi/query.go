@@ -118,9 +118,8 @@ func (p *param) check(value string) error {
 			return access.Invalid(p.name, "must be true or false")
 		}
 	case momentParam:
-		if _, err := time.Parse(time.RFC3339, value); err != nil {
-			return access.Invalid(p.name, "%q is not a moment like 2027-01-31T12:00:00Z", value)
-		}
+		_, err := access.ParseMoment(p.name, value)
+		return err
 	case stateParam:
 		_, err := access.ParseAsOf(p.name, value)
 		return err
@@ -164,7 +163,7 @@ func (c *call) flag(name string) *bool {
 }
 
 func (c *call) moment(name string) time.Time {
-	at, _ := time.Parse(time.RFC3339, c.query[name]) // checked by readQuery
+	at, _ := access.ParseMoment(name, c.query[name]) // checked by readQuery
 	return at
 }
 

@@ -127,8 +127,8 @@ func readLink(field, text string) (access.Link, error) {
 			return l, access.Invalid(field, "%q cannot stand behind a code; write from or until and a moment", words[i])
 		}
 		var err error
-		if *to, err = time.Parse(time.RFC3339, words[i+1]); err != nil {
-			return l, access.Invalid(field, "%q is not a moment like 2027-01-31T12:00:00Z", words[i+1])
+		if *to, err = access.ParseMoment(field, words[i+1]); err != nil {
+			return l, err
 		}
 	}
 	return l, nil
