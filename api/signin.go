@@ -4,8 +4,15 @@ import "time"
 
 // SignIn is who somebody says to be.
 type SignIn struct {
-	Email    string `json:"email"`
+	Login
 	Password string `json:"password"`
+}
+
+// Login names an account to whoever may not know that it is there.
+type Login struct {
+	Email string `json:"email"`
+	// The scope of the store whose page it is: which account is meant, where several stores have one with the e-mail.
+	Store string `json:"store,omitempty"`
 }
 
 // SignedIn is a session as its owner sees it. Its secret is in the cookie
@@ -136,6 +143,8 @@ type AccountRules struct {
 	EmailPattern string `json:"email_pattern,omitempty"`
 	// Fields that must not be empty: external_id, attributes.NAME.
 	Required []string `json:"required,omitempty"`
+	// Within what an e-mail is one account's: tenant (the default), or store. Those of one store name it as their home.
+	EmailUnique string `json:"email_unique,omitempty"`
 }
 
 // SignInRules are the rules of signing in. 0 means the default.
@@ -169,7 +178,7 @@ type SignInRules struct {
 
 // AskReset asks for a link to choose a new password.
 type AskReset struct {
-	Email string `json:"email"`
+	Login
 }
 
 // Providers are the OpenID providers of a tenant.

@@ -44,8 +44,10 @@ type Invitation struct {
 
 // UserFields is what can be changed about an account.
 type UserFields struct {
-	// The address to sign in with, unique in the tenant in any case of letters.
+	// The address to sign in with, in any case of letters unique in the tenant, or in each store where the settings say so.
 	Email string `json:"email"`
+	// The scope of the one store that the account belongs to; left out: all. It gives no right.
+	Home string `json:"home,omitempty"`
 	// What people call him.
 	Name string `json:"name"`
 	// The key of the business system for the account.

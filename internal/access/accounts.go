@@ -14,6 +14,35 @@ type AccountRules struct {
 	// Required are fields that must not be empty: "external_id", or a name among
 	// the attributes, as "attributes.region".
 	Required []string
+	// EmailUnique says within what an e-mail is one account's; EmailPerTenant when
+	// empty.
+	EmailUnique EmailUnique
+}
+
+// EmailUnique is within what an e-mail belongs to one account.
+type EmailUnique string
+
+// The ways. With EmailPerStore each store may have an account with an e-mail, as
+// long as there is none of all stores with it.
+const (
+	EmailPerTenant EmailUnique = "tenant"
+	EmailPerStore  EmailUnique = "store"
+)
+
+// Filled gives the rules with the default in the place of nothing.
+func (r AccountRules) Filled() AccountRules {
+	fill(&r.EmailUnique, EmailPerTenant)
+	return r
+}
+
+// Empty tells whether nothing is demanded but what is usual.
+func (r AccountRules) Empty() bool {
+	return r.EmailPattern == "" && len(r.Required) == 0 && r.Filled().EmailUnique == EmailPerTenant
+}
+
+// MayShare tells whether accounts with these homes may have the same e-mail.
+func (r AccountRules) MayShare(a, b Scope) bool {
+	return r.EmailUnique == EmailPerStore && a != "" && b != "" && a != b
 }
 
 const (
@@ -26,6 +55,9 @@ const (
 func (r AccountRules) Check() error {
 	if _, err := r.email(); err != nil || len(r.EmailPattern) > maxEmailPattern {
 		return Invalid("accounts.email_pattern", "is not a regular expression (RE2) of at most %d bytes", maxEmailPattern)
+	}
+	if u := r.Filled().EmailUnique; u != EmailPerTenant && u != EmailPerStore {
+		return Invalid("accounts.email_unique", "%q is neither tenant nor store", string(u))
 	}
 	if len(r.Required) > maxRequiredFields {
 		return Invalid("accounts.required", "names more than %d fields", maxRequiredFields)

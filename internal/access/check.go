@@ -134,6 +134,18 @@ func (c *checker) once(seen map[string]bool, at Origin, noun, name string) {
 	seen[name] = true
 }
 
+// email refuses an e-mail that another account has which may not share it.
+func (c *checker) email(seen map[string][]Scope, u *User) {
+	mail := FoldCase(u.Email)
+	for _, home := range seen[mail] {
+		if !c.p.Accounts.MayShare(home, u.Home) {
+			c.add(u.Origin, "duplicate", "e-mail %q is there twice", u.Email)
+			break
+		}
+	}
+	seen[mail] = append(seen[mail], u.Home)
+}
+
 func (c *checker) scopeTree() {
 	seen := map[string]bool{}
 	for _, s := range c.p.Scopes {
@@ -351,7 +363,7 @@ func (c *checker) applications() {
 }
 
 func (c *checker) users() {
-	ids, mails := map[string]bool{}, map[string]bool{}
+	ids, mails := map[string]bool{}, map[string][]Scope{}
 	for _, u := range c.p.Users {
 		c.valid(u.Origin, ValidUserID("id", u.ID))
 		c.displayName(u.Origin, u.Name)
@@ -361,7 +373,10 @@ func (c *checker) users() {
 		}
 		if u.Email != "" {
 			c.valid(u.Origin, ValidName("email", u.Email))
-			c.once(mails, u.Origin, "e-mail", strings.ToLower(u.Email))
+			c.email(mails, &u)
+		}
+		if u.Home != "" {
+			c.scopeRef(u.Origin, u.Home)
 		}
 		if u.ExternalID != "" {
 			c.valid(u.Origin, ValidName("external_id", u.ExternalID))

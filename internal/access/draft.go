@@ -11,9 +11,9 @@ type Reading interface {
 	Policy() *Policy
 	// User gives an account, or an error of kind ErrNotFound.
 	User(id string) (User, error)
-	// UserByLogin gives the account with this e-mail in any case of letters, or
-	// an error of kind ErrNotFound.
-	UserByLogin(email string) (User, error)
+	// WithEmail gives the accounts with this e-mail in any case of letters, but for
+	// deleted ones.
+	WithEmail(email string) ([]User, error)
 	// Holders gives the ids of users who are linked to a group or role
 	// themselves, in the order of their bytes, after one of them: at most so many.
 	Holders(kind Kind, code, after string, most int) ([]string, error)

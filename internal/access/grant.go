@@ -80,7 +80,8 @@ const (
 // User is a person's account.
 type User struct {
 	ID              string // chosen by the business system or random; never reused
-	Email           string // login, unique in the tenant in case-folded form; may be empty
+	Email           string // login, unique in case-folded form as AccountRules say; may be empty
+	Home            Scope  // the one store that the account belongs to; empty: all. It gives no right
 	Name            string
 	Status          UserStatus // UserActive when empty
 	Groups          []Link     // ordered: the first group gives signature and URL

@@ -380,6 +380,8 @@ func usualOf(owner reflect.Type, f reflect.StructField) (any, bool) {
 		return GroupRegular, true
 	case reflect.TypeFor[UserStatus]():
 		return UserActive, true
+	case reflect.TypeFor[EmailUnique]():
+		return EmailPerTenant, true
 	case reflect.TypeFor[Scope]():
 		return Everywhere, true
 	case reflect.TypeFor[Section]():

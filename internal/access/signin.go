@@ -149,7 +149,8 @@ type Password struct {
 // Account is what signing in needs to know of an account, all of one moment.
 type Account struct {
 	Tenant   string
-	Known    bool // there is such an account; else the rest is zero, but for Rules
+	Known    bool // there is such an account; else the rest is zero, but for Rules and Shared
+	Shared   bool // several accounts have its e-mail; where none is known, it was not said which is meant
 	User     User
 	Template bool // all groups that he is in now only serve inheritance
 	Password Password
@@ -164,6 +165,7 @@ type Refusal string
 // The reasons.
 const (
 	RefusedUnknown  Refusal = "unknown"
+	RefusedStore    Refusal = "store_needed" // several stores have an account with this e-mail
 	RefusedPassword Refusal = "wrong_password"
 	RefusedNone     Refusal = "no_password"
 	RefusedDisabled Refusal = "subject_disabled"
@@ -177,7 +179,10 @@ const (
 // Refused tells why an account cannot sign in whatever its password is, or
 // gives "".
 func (a *Account) Refused() Refusal {
-	if !a.Known {
+	switch {
+	case !a.Known && a.Shared:
+		return RefusedStore
+	case !a.Known:
 		return RefusedUnknown
 	}
 	switch a.User.Status {

@@ -22,6 +22,7 @@ type UserSearch struct {
 	Text         string // part of e-mail, name or id, in any case of letters
 	Email        string // the whole e-mail, in any case of letters
 	ExternalID   string
+	Home         Scope        // belongs to this store
 	Statuses     []UserStatus // none: every status but UserDeleted
 	Group, Role  string       // linked to it himself
 	AnyGroup     []string     // in one of these himself

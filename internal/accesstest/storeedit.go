@@ -134,6 +134,7 @@ func randomEdit(r *rand.Rand) func(*access.Policy, func(access.User)) {
 		u := access.User{ID: fmt.Sprintf("u%d", n), Grants: grants, Attributes: map[string]any{"n": int64(m)}}
 		if m > 0 {
 			u.Groups = []access.Link{{To: "staff", Scope: []access.Scope{"", "store:1", "store:2"}[m-1]}}
+			u.Home, u.Email = u.Groups[0].Scope, u.ID+"@example.com"
 		}
 		if m == 3 {
 			u.Status = access.UserDeleted

@@ -87,6 +87,7 @@ var searches = func() map[string]access.UserSearch {
 		"text": {Text: "USER-1", Sort: access.SortEmail, Most: 2}, "superusers": {Superuser: &yes, Most: 100}, "others": {Superuser: &no, Most: 100},
 		"one of": {AnyGroup: []string{"sales", "nobody"}, Most: 100}, "all of": {EveryGroup: []string{"sales", "staff"}, Most: 100},
 		"seats": {Licence: "mails", Most: 100}, "deleted": {Statuses: []access.UserStatus{access.UserDeleted}, Most: 100},
+		"home": {Home: "store:1", Most: 100},
 	}
 }()
 

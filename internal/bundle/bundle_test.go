@@ -279,6 +279,7 @@ kind: Users
 users:
   - id: ann
     email: ann@example.com
+    home: "store:a"
     name: Ann
     status: locked
     groups: [{group: guests, scope: "store:a"}]

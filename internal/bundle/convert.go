@@ -22,7 +22,9 @@ func (f *bundleFile) into(p *access.Policy) {
 		p.SignIn = f.SignIn.rules()
 	}
 	if f.Accounts != nil {
-		p.Accounts = access.AccountRules{EmailPattern: f.Accounts.EmailPattern, Required: f.Accounts.Required}
+		p.Accounts = access.AccountRules{
+			EmailPattern: f.Accounts.EmailPattern, Required: f.Accounts.Required, EmailUnique: access.EmailUnique(f.Accounts.EmailUnique),
+		}
 	}
 	if f.Functions != nil {
 		p.Functions = f.Functions.functions()
@@ -182,7 +184,7 @@ func (f *usersFile) into(p *access.Policy) {
 
 func (b *userBody) user(id string, at access.Origin) access.User {
 	return access.User{
-		ID: id, Email: b.Email, Name: b.Name, Status: access.UserStatus(b.Status),
+		ID: id, Email: b.Email, Home: access.Scope(b.Home), Name: b.Name, Status: access.UserStatus(b.Status),
 		Groups: groupLinks(b.Groups), Roles: roleLinks(b.Roles), Grants: grants(b.Grants),
 		Licences: known(b.Licences), ApplicationsOff: known(b.ApplicationsOff), Attributes: b.Attributes,
 		ExternalID: b.ExternalID, Menu: sections(b.Menu), Origin: at,

@@ -66,6 +66,7 @@ type accountsEntry struct {
 	place
 	EmailPattern string   `yaml:"email_pattern" doc:"Regular expression (RE2) that the whole e-mail must match."`
 	Required     []string `yaml:"required" doc:"Fields that must not be empty: external_id, or attributes.NAME."`
+	EmailUnique  string   `yaml:"email_unique" jsonschema:"enum=tenant,enum=store" doc:"Within what an e-mail is one account's: tenant (when left out), or store."`
 }
 
 type signInEntry struct {
@@ -197,6 +198,7 @@ type userEntry struct {
 // userBody is what an account holds besides its id.
 type userBody struct {
 	Email           string       `yaml:"email" doc:"Address to sign in with."`
+	Home            string       `yaml:"home" doc:"The one store that the account belongs to, as a scope; all when left out. It gives no right."`
 	Name            string       `yaml:"name" doc:"Name for people."`
 	Status          string       `yaml:"status" jsonschema:"enum=active,enum=invited,enum=disabled,enum=locked" doc:"active (when left out), invited, disabled or locked; only an active account is allowed anything."`
 	Groups          []groupLink  `yaml:"groups" doc:"Groups in their order; the first gives signature and address."`

@@ -117,8 +117,8 @@ func (w *writer) bundle(p *access.Policy) {
 	if p.SignIn != (access.SignInRules{}) {
 		f.SignIn = signInOf(p.SignIn)
 	}
-	if a := p.Accounts; a.EmailPattern != "" || len(a.Required) > 0 {
-		f.Accounts = &accountsEntry{EmailPattern: a.EmailPattern, Required: a.Required}
+	if a := p.Accounts; !a.Empty() {
+		f.Accounts = &accountsEntry{EmailPattern: a.EmailPattern, Required: a.Required, EmailUnique: string(a.EmailUnique)}
 	}
 	for _, l := range p.Licences {
 		f.Licences = append(f.Licences, licenceEntry{Feature: l.Feature, Seats: l.Seats})
@@ -243,7 +243,7 @@ func (w *writer) users(users []access.User) {
 
 func userOf(u access.User) userEntry {
 	e := userEntry{ID: u.ID, userBody: userBody{
-		Email: u.Email, Name: u.Name, Status: string(u.Status), Groups: groupLinksOf(u.Groups), Roles: roleLinksOf(u.Roles), Grants: grantsOf(u.Grants),
+		Email: u.Email, Home: string(u.Home), Name: u.Name, Status: string(u.Status), Groups: groupLinksOf(u.Groups), Roles: roleLinksOf(u.Roles), Grants: grantsOf(u.Grants),
 		Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes, ExternalID: u.ExternalID,
 	}}
 	if u.Status == access.UserActive {

@@ -90,7 +90,7 @@ func TestWrite_everything(t *testing.T) {
 			MinLength: 14, Lower: true, Upper: true, Digits: true, Symbols: true, NoReuse: 3, ExpireDays: 90, Failures: 5, FailureWindow: 10 * time.Minute,
 			LockFor: time.Hour, LockForGood: true, IdleTime: 20 * time.Minute, TotalTime: 8 * time.Hour, SecondFactor: access.SecondFactorRequired,
 		},
-		Accounts: access.AccountRules{EmailPattern: `[a-z.]+@example\.com`, Required: []string{"external_id", "attributes.region"}},
+		Accounts: access.AccountRules{EmailPattern: `[a-z.]+@example\.com`, Required: []string{"external_id", "attributes.region"}, EmailUnique: access.EmailPerStore},
 		Licences: []access.Licence{{Feature: "chats", Seats: 3}, {Feature: "mails"}},
 		Scopes:   []access.ScopeNode{{Scope: "company:7", Parent: "*"}, {Scope: "store:yes", Parent: "company:7", Name: "No"}},
 		Catalogue: []access.Application{{

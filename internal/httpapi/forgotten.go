@@ -16,15 +16,20 @@ var forgottenRoutes = []route{
 	},
 }
 
-var askResetNames = names{known: []string{"email"}, closed: true}
+var askResetNames = names{known: []string{"email", "store"}, closed: true}
 
 func (c *call) askReset() error {
 	var w api.AskReset
 	err := c.read(func(r *reader) error {
-		return r.object("", &askResetNames, func(name string) error { return r.textUpTo(name, maxLogin, &w.Email) })
+		return r.object("", &askResetNames, func(name string) error {
+			if name == "store" {
+				return r.text(name, &w.Store)
+			}
+			return r.textUpTo(name, maxLogin, &w.Email)
+		})
 	})
 	if err != nil {
 		return err
 	}
-	return c.nothing(c.api.o.Accounts.AskReset(c.ctx(), c.tenant, w.Email, c.client()))
+	return c.nothing(c.api.o.Accounts.AskReset(c.ctx(), c.tenant, loginOf(w.Login), c.client()))
 }

@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 
 	"github.com/bailiwick/bailiwick/api"
+	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/service"
 )
 
@@ -18,7 +20,8 @@ var providerRoutes = []route{
 	{
 		method: http.MethodGet, path: providerPath + "/{provider}", tenant: true, apart: true,
 		serve: (*call).beginAt, tag: "Signing in", summary: "Begin to sign in at an OpenID provider",
-		text: "For browsers: they are sent there, with a cookie by which they are known again.", status: http.StatusSeeOther, media: "text/html",
+		query: []param{storeParam},
+		text:  "For browsers: they are sent there, with a cookie by which they are known again.", status: http.StatusSeeOther, media: "text/html",
 	},
 	{
 		method: http.MethodGet, path: providerPath + "/{provider}/callback", tenant: true, apart: true,
@@ -60,11 +63,11 @@ func (c *call) beginAt() error {
 	if err != nil {
 		return err
 	}
-	url, t, err := c.api.o.Accounts.BeginAt(c.ctx(), p)
+	url, t, err := c.api.o.Accounts.BeginAt(c.ctx(), p, access.Scope(c.g.Query(storeParam.name)))
 	if err != nil {
 		return err
 	}
-	c.setAttempt(strings.Join([]string{t.State, t.Nonce, t.Verifier}, "."), attemptTime)
+	c.setAttempt(strings.Join([]string{t.State, t.Nonce, t.Verifier, base64.RawURLEncoding.EncodeToString([]byte(t.Store))}, "."), attemptTime)
 	return c.lead(url)
 }
 
@@ -77,9 +80,7 @@ func (c *call) finishAt() error {
 	}
 	var t service.Attempt
 	if kept := c.g.Request.CookiesNamed(attemptCookie); len(kept) == 1 {
-		if parts := strings.Split(kept[0].Value, "."); len(parts) == 3 {
-			t = service.Attempt{State: parts[0], Nonce: parts[1], Verifier: parts[2]}
-		}
+		t = attemptOf(strings.Split(kept[0].Value, "."))
 	}
 	c.setAttempt("", -1)
 	query := c.g.Request.URL.Query()
@@ -90,6 +91,21 @@ func (c *call) finishAt() error {
 	c.setCookie(string(secret), 0)
 	c.signed, c.caller = by, by.Caller
 	return c.lead("/")
+}
+
+// storeParam says whose account is meant where several stores have one with an
+// e-mail.
+var storeParam = param{name: "store", text: "The scope of the store whose page this is, where stores share e-mails."}
+
+func attemptOf(parts []string) service.Attempt {
+	if len(parts) != 4 {
+		return service.Attempt{}
+	}
+	store, err := base64.RawURLEncoding.DecodeString(parts[3])
+	if err != nil {
+		return service.Attempt{}
+	}
+	return service.Attempt{State: parts[0], Nonce: parts[1], Verifier: parts[2], Store: access.Scope(store)}
 }
 
 func (c *call) setAttempt(value string, age int) {

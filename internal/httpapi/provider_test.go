@@ -54,9 +54,15 @@ func (s shop) elsewhere(change func(*service.Provider)) elsewhere {
 
 // begins sends a browser to the provider, and gives the way back and the cookie
 // that it keeps.
-func (e elsewhere) begins() (back, cookie string) {
+func (e elsewhere) begins() (back, cookie string) { return e.beginsAt("") }
+
+func (e elsewhere) beginsAt(store string) (back, cookie string) {
 	e.t.Helper()
-	w := e.send(http.MethodGet, corporate, "", "")
+	path := corporate
+	if store != "" {
+		path += "?store=" + store
+	}
+	w := e.send(http.MethodGet, path, "", "")
 	if w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), e.provider.Issuer+"/authorize?") {
 		e.t.Fatalf("%d %s %s", w.Code, w.Header(), w.Body)
 	}
@@ -81,8 +87,14 @@ func (e elsewhere) begins() (back, cookie string) {
 // comes signs in, being what the provider says.
 func (e elsewhere) comes(claims map[string]any) *httptest.ResponseRecorder {
 	e.t.Helper()
+	return e.comesTo("", claims)
+}
+
+// comesTo signs in by the page of a store.
+func (e elsewhere) comesTo(store string, claims map[string]any) *httptest.ResponseRecorder {
+	e.t.Helper()
 	e.provider.Says(e.t, claims)
-	back, cookie := e.begins()
+	back, cookie := e.beginsAt(store)
 	return e.send(http.MethodGet, back, "", "", "Cookie", cookie)
 }
 

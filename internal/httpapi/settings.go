@@ -46,7 +46,7 @@ var (
 		"idle_minutes":    func(r *access.SignInRules) *time.Duration { return &r.IdleTime },
 		"total_minutes":   func(r *access.SignInRules) *time.Duration { return &r.TotalTime },
 	}
-	accountNames = names{known: []string{"email_pattern", "required"}, closed: true}
+	accountNames = names{known: []string{"email_pattern", "required", "email_unique"}, closed: true}
 	ruleNames    = names{known: []string{
 		"min_length", "lower", "upper", "digits", "symbols", "no_reuse", "expire_days", "failures", "failure_minutes", "lock_minutes",
 		"lock_for_good", "idle_minutes", "total_minutes", "second_factor",
@@ -75,7 +75,7 @@ func settingsOf(s *service.Settings) api.Settings {
 			Failures: r.Failures, FailureMinutes: minutes(r.FailureWindow), LockMinutes: minutes(r.LockFor), LockForGood: r.LockForGood,
 			IdleMinutes: minutes(r.IdleTime), TotalMinutes: minutes(r.TotalTime), SecondFactor: string(r.SecondFactor),
 		},
-		Accounts:       api.AccountRules{EmailPattern: s.Accounts.EmailPattern, Required: s.Accounts.Required},
+		Accounts:       api.AccountRules{EmailPattern: s.Accounts.EmailPattern, Required: s.Accounts.Required, EmailUnique: string(s.Accounts.EmailUnique)},
 		GroupsNeedBase: s.NeedBase,
 	}}
 }
@@ -128,6 +128,9 @@ func (r *reader) accountRule(name string) (func(*service.Settings), error) {
 	var err error
 	if !r.null() {
 		err = r.text(field, &text)
+	}
+	if name == "email_unique" {
+		return func(to *service.Settings) { to.Accounts.EmailUnique = access.EmailUnique(text) }, err
 	}
 	return func(to *service.Settings) { to.Accounts.EmailPattern = text }, err
 }

@@ -126,7 +126,7 @@ func linkRoute(below, summary string, body any, members []string, do func(*call,
 }
 
 var (
-	signInNames      = names{known: []string{"email", "password"}, closed: true}
+	signInNames      = names{known: []string{"email", "store", "password"}, closed: true}
 	profileNames     = names{known: slices.Concat([]string{"name", "menu"}, editMembers), closed: true}
 	ownPasswordNames = names{known: []string{"current", "password"}, closed: true}
 	newPasswordNames = names{known: append([]string{"password"}, editMembers...), closed: true}
@@ -139,8 +139,11 @@ func (c *call) signIn() error {
 	var w api.SignIn
 	err := c.read(func(r *reader) error {
 		return r.object("", &signInNames, func(name string) error {
-			if name == "email" {
+			switch name {
+			case "email":
 				return r.textUpTo(name, maxLogin, &w.Email)
+			case "store":
+				return r.text(name, &w.Store)
 			}
 			return r.textUpTo(name, access.MaxPassword, &w.Password)
 		})
@@ -148,8 +151,12 @@ func (c *call) signIn() error {
 	if err != nil {
 		return err
 	}
-	secret, by, err := c.api.o.Accounts.SignIn(c.ctx(), c.tenant, w.Email, w.Password, c.client())
+	secret, by, err := c.api.o.Accounts.SignIn(c.ctx(), c.tenant, loginOf(w.Login), w.Password, c.client())
 	return c.welcome(secret, by, err)
+}
+
+func loginOf(w api.Login) service.Login {
+	return service.Login{Email: w.Email, Store: access.Scope(w.Store)}
 }
 
 // maxLogin is how long an e-mail may be that is typed, in bytes.

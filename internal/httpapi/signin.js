@@ -4,7 +4,9 @@
 // once, so that it stays in no history, and is sent when the button is pressed.
 const byId = (id) => document.getElementById(id);
 const form = byId("form"), change = byId("change");
-const tenant = new URLSearchParams(location.search).get("tenant") || "default";
+const asked = new URLSearchParams(location.search);
+const tenant = asked.get("tenant") || "default";
+const store = asked.get("store"); // whose page it is, where stores share e-mails
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 history.replaceState(null, "", location.pathname + location.search);
 
@@ -35,6 +37,7 @@ async function begin(event) {
   const fields = Object.fromEntries(new FormData(form));
   let action = form.dataset.action;
   if (action === "sign-in" && token) { action = "sign-in-link"; delete fields.email; delete fields.password; }
+  if (action === "sign-in" && store) fields.store = store;
   if (token) fields.token = token;
   password = fields.password || "";
   try {

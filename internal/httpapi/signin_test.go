@@ -196,7 +196,7 @@ func (a *answer) into(v any) {
 }
 
 func signInBody(email, password string) string {
-	text, _ := json.Marshal(api.SignIn{Email: email, Password: password})
+	text, _ := json.Marshal(api.SignIn{Login: api.Login{Email: email}, Password: password})
 	return string(text)
 }
 

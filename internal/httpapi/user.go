@@ -110,6 +110,7 @@ var userParams = append([]param{
 	{name: "q", text: "Only accounts with this text in their e-mail, name or id, in any case of letters."},
 	{name: "email", text: "The one with this e-mail, in any case of letters."},
 	{name: "external_id", text: "Those with this id of another system."},
+	{name: "home", text: "Those that belong to this store."},
 	{name: "status", oneOf: []string{"active", "invited", "disabled", "locked", "deleted"}, text: "Only those in this state."},
 	{name: "active", kind: flagParam, text: "Those that are active, or those that are not; not together with status."},
 	{name: "group", text: "Those in the group with this code."},
@@ -164,7 +165,7 @@ func fieldRoute(method, below, field string, body any, summary string, act func(
 }
 
 // userMembers are the fields of an account that can be written.
-var userMembers = []string{"email", "name", "external_id", "groups", "roles", "grants", "licences", "applications_off", "attributes", "menu"}
+var userMembers = []string{"email", "home", "name", "external_id", "groups", "roles", "grants", "licences", "applications_off", "attributes", "menu"}
 
 var (
 	newUserNames     = names{known: slices.Concat([]string{"id", "status", "invite"}, userMembers, editMembers), closed: true}
@@ -208,6 +209,11 @@ func (r *reader) userMember(at, name string, b *userBody) error {
 		return r.optional(field, maxIDBytes, &b.patch.Email)
 	case "name":
 		return r.optional(field, maxIDBytes, &b.patch.Name)
+	case "home":
+		var home *string
+		err := r.optional(field, maxIDBytes, &home)
+		b.patch.Home = (*access.Scope)(home)
+		return err
 	case "external_id":
 		return r.optional(field, maxIDBytes, &b.patch.ExternalID)
 	case "groups":
@@ -301,6 +307,7 @@ func (b *userBody) newUser() service.NewUser {
 	given(&n.Email, b.patch.Email)
 	given(&n.Name, b.patch.Name)
 	given(&n.ExternalID, b.patch.ExternalID)
+	given(&n.Home, b.patch.Home)
 	given(&n.Groups, b.patch.Groups)
 	given(&n.Roles, b.patch.Roles)
 	given(&n.Grants, b.patch.Grants)
@@ -409,7 +416,7 @@ func (c *call) wireUser(u *access.User) api.User {
 		ID: u.ID, Status: string(cmp.Or(u.Status, access.UserActive)), CreatedAt: utc(u.CreatedAt), DeletedAt: utc(u.DeletedAt),
 		Link: "/v1/tenants/" + c.tenant + "/users/" + url.PathEscape(u.ID),
 		UserFields: api.UserFields{
-			Email: u.Email, Name: u.Name, ExternalID: u.ExternalID, Roles: roleLinksOf(u.Roles), Grants: rightsOf(u.Grants),
+			Email: u.Email, Home: string(u.Home), Name: u.Name, ExternalID: u.ExternalID, Roles: roleLinksOf(u.Roles), Grants: rightsOf(u.Grants),
 			Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
 		},
 	}
@@ -549,7 +556,7 @@ func (c *call) userSearch() (access.UserSearch, error) {
 		CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.page().Size,
 	}
 	for name, to := range map[string]*string{
-		"q": &q.Text, "email": &q.Email, "external_id": &q.ExternalID, "group": &q.Group, "role": &q.Role, "licence": &q.Licence,
+		"q": &q.Text, "email": &q.Email, "external_id": &q.ExternalID, "home": (*string)(&q.Home), "group": &q.Group, "role": &q.Role, "licence": &q.Licence,
 	} {
 		*to = strings.TrimSpace(c.word(name))
 	}

@@ -24,7 +24,7 @@ type Accounts struct {
 // AccountStore is where passwords, sessions and failures are kept.
 type AccountStore interface {
 	// AccountByLogin and AccountOf give accounts; that there is none is no error.
-	AccountByLogin(ctx context.Context, tenant, email string) (access.Account, error)
+	AccountByLogin(ctx context.Context, tenant, email string, home access.Scope) (access.Account, error)
 	AccountOf(ctx context.Context, tenant, id string) (access.Account, error)
 	Rehash(ctx context.Context, tenant, user, had, has string) error
 
@@ -96,25 +96,41 @@ type Client struct{ Address, Agent string }
 // longestLogin is what is looked at of an e-mail, in bytes.
 const longestLogin = 320
 
+// Login is what somebody says of who he is.
+type Login struct {
+	Email string
+	Store access.Scope // which of the accounts with the e-mail; may be empty where there is one
+}
+
+func (l *Login) check() error {
+	if len(l.Email) > longestLogin {
+		return access.Invalid("email", "is longer than %d bytes", longestLogin)
+	}
+	if l.Store != "" {
+		return access.ValidScope("store", l.Store)
+	}
+	return nil
+}
+
 // SignIn begins a session for whoever knows the password. Every failure is the
 // same ErrRefused after the same work, or TooMany.
-func (a *Accounts) SignIn(ctx context.Context, tenant, email, password string, from Client) (Secret, SignedIn, error) {
+func (a *Accounts) SignIn(ctx context.Context, tenant string, who Login, password string, from Client) (Secret, SignedIn, error) {
 	if len(password) > access.MaxPassword {
 		return "", SignedIn{}, access.Invalid("password", "is longer than %d bytes", access.MaxPassword)
 	}
-	if len(email) > longestLogin {
-		return "", SignedIn{}, access.Invalid("email", "is longer than %d bytes", longestLogin)
+	if err := who.check(); err != nil {
+		return "", SignedIn{}, err
 	}
-	account, err := a.byLogin(ctx, tenant, email)
+	account, err := a.byLogin(ctx, tenant, who)
 	if err != nil {
 		return "", SignedIn{}, err
 	}
-	return a.signIn(ctx, &account, accountKey(email), password, from)
+	return a.signIn(ctx, &account, accountKey(who.Email), password, from)
 }
 
 // byLogin: a tenant that does not exist has nobody who could sign in.
-func (a *Accounts) byLogin(ctx context.Context, tenant, email string) (access.Account, error) {
-	return a.store.AccountByLogin(ctx, tenant, access.Login(email))
+func (a *Accounts) byLogin(ctx context.Context, tenant string, who Login) (access.Account, error) {
+	return a.store.AccountByLogin(ctx, tenant, access.Login(who.Email), who.Store)
 }
 
 func (a *Accounts) signIn(ctx context.Context, account *access.Account, key [32]byte, password string, from Client) (Secret, SignedIn, error) {
@@ -315,7 +331,24 @@ func (a *Accounts) knows(ctx context.Context, account *access.Account, password 
 	if !right || counters[0].Locked {
 		return access.Invalid("current", "is not the present password")
 	}
-	return a.store.Forgive(ctx, account.Tenant, key, address)
+	return errors.Join(a.store.Forgive(ctx, account.Tenant, clearedOf(account, key), address), a.forgiveShared(ctx, account, key))
+}
+
+// clearedOf gives the counter of failures that a success makes forgotten. One that
+// accounts share stays, but for the success itself: who has one of them must not
+// get more guesses at the others so.
+func clearedOf(account *access.Account, key [32]byte) [32]byte {
+	if account.Shared {
+		return [32]byte{}
+	}
+	return key
+}
+
+func (a *Accounts) forgiveShared(ctx context.Context, account *access.Account, key [32]byte) error {
+	if !account.Shared {
+		return nil
+	}
+	return a.store.Forgive(ctx, account.Tenant, [32]byte{}, key)
 }
 
 func waiting(counters []access.Counter) error {

@@ -22,12 +22,12 @@ const askers = 16
 // AskReset mails a link for a new password to the account with this e-mail, if
 // there is one that is active. Whether there is, nobody can tell by the answer,
 // nor by the time that it takes: it is found out afterwards.
-func (a *Accounts) AskReset(ctx context.Context, tenant, email string, from Client) error {
-	if len(email) > longestLogin {
-		return access.Invalid("email", "is longer than %d bytes", longestLogin)
+func (a *Accounts) AskReset(ctx context.Context, tenant string, who Login, from Client) error {
+	if err := who.check(); err != nil {
+		return err
 	}
 	counters, err := a.store.CountFailures(ctx, tenant,
-		access.CounterRule{Key: askedFor("account", access.FoldCase(access.Login(email))), Window: resetWindow, Free: resetsFree},
+		access.CounterRule{Key: askedFor("account", access.FoldCase(access.Login(who.Email))), Window: resetWindow, Free: resetsFree},
 		access.CounterRule{Key: askedFor("address", from.Address), Window: resetWindow, Free: resetsFreeAddress})
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (a *Accounts) AskReset(ctx context.Context, tenant, email string, from Clie
 		defer func() { <-a.asking }()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTime)
 		defer cancel()
-		if err := a.mailReset(ctx, tenant, email); err != nil {
+		if err := a.mailReset(ctx, tenant, who); err != nil {
 			a.opts.Log.Error("a link for a new password could not be queued", "tenant", tenant, "error", err)
 		}
 	}()
@@ -57,8 +57,8 @@ func askedFor(what, name string) [32]byte {
 	return sha256.Sum256([]byte("reset " + what + "\n" + name))
 }
 
-func (a *Accounts) mailReset(ctx context.Context, tenant, email string) error {
-	account, err := a.byLogin(ctx, tenant, email)
+func (a *Accounts) mailReset(ctx context.Context, tenant string, who Login) error {
+	account, err := a.byLogin(ctx, tenant, who)
 	if err != nil || account.Refused() != "" {
 		return err
 	}

@@ -197,6 +197,9 @@ func (d *Directory) judge(ctx context.Context, caller access.Caller, need Need, 
 		err = j.own(ctx, caller)
 	} else if !in.Superuser {
 		if err = j.ceiling(ctx, in); err == nil {
+			err = j.homes(in, w)
+		}
+		if err == nil {
 			err = j.charged(ctx, caller, need, w)
 		}
 		if err == nil {
@@ -368,6 +371,35 @@ func (j *judgement) holdings(ctx context.Context, s access.Sight, name string) (
 		}
 	}
 	return s.Holdings(ctx, name, access.Ever)
+}
+
+// homes: whoever may act in some stores only has accounts of those stores made or
+// changed, and where stores share e-mails none of all stores, which would keep an
+// e-mail from all others.
+func (j *judgement) homes(in Reach, w *watched) error {
+	if in.Everywhere {
+		return nil
+	}
+	perStore := j.draft.Policy().Accounts.EmailUnique == access.EmailPerStore
+	for _, id := range w.users {
+		was, err := w.was(id)
+		if err != nil {
+			return err
+		}
+		now, err := account(j.draft, id)
+		if err != nil {
+			return err
+		}
+		for _, home := range []access.Scope{was.Home, now.Home} {
+			if home != "" && !slices.ContainsFunc(in.Scopes, func(s access.Scope) bool { return access.LiesIn(home, s, j.above) }) {
+				return access.Forbidden("the account %q belongs or would belong to %s, beyond the scopes in which %s may do this", id, home, in.caller)
+			}
+		}
+		if perStore && now.Home == "" && (was.ID == "" || was.Home != "") {
+			return access.Forbidden("%s may make accounts of single stores only: name one as home", in.caller)
+		}
+	}
+	return nil
 }
 
 func (in Reach) bounds(name string, theirs access.Holdings, above func(access.Scope) access.Scope) error {

@@ -85,6 +85,9 @@ func (a *Accounts) enter(ctx context.Context, tenant, id string, from Client) (S
 	if why := account.Refused(); why != "" {
 		return "", SignedIn{}, a.refused(ctx, &account, why, key, from)
 	}
+	if account.Shared { // no try was counted, so none is forgiven
+		key = [32]byte{}
+	}
 	return a.open(ctx, &account, from, a.steps(&account), key, [32]byte{})
 }
 
@@ -171,7 +174,7 @@ func (a *Accounts) MakeSuperuser(ctx context.Context, tenant, token string, s Fi
 	if err != nil {
 		return "", SignedIn{}, err
 	}
-	account, err := a.store.AccountByLogin(ctx, tenant, access.Login(s.Email))
+	account, err := a.byLogin(ctx, tenant, Login{Email: s.Email})
 	if err != nil {
 		return "", SignedIn{}, err
 	}

@@ -30,8 +30,11 @@ type Provider struct {
 }
 
 // Attempt is what a browser keeps while somebody signs in at a provider: three
-// secrets of this one attempt.
-type Attempt struct{ State, Nonce, Verifier string }
+// secrets of this one attempt, and the store whose page he came from, if any.
+type Attempt struct {
+	State, Nonce, Verifier string
+	Store                  access.Scope
+}
 
 // Trust lets people sign in at OpenID providers. It is called before anybody does.
 func (a *Accounts) Trust(all []Provider) { a.providers = all }
@@ -52,9 +55,12 @@ func (a *Accounts) Providers(tenant string) []Provider {
 }
 
 // BeginAt begins to sign somebody in at a provider: where to send the browser,
-// and what it must bring back.
-func (a *Accounts) BeginAt(ctx context.Context, p *Provider) (url string, t Attempt, err error) {
-	t = Attempt{State: secret(), Nonce: secret(), Verifier: secret()}
+// and what it must bring back. The store may be empty.
+func (a *Accounts) BeginAt(ctx context.Context, p *Provider, store access.Scope) (url string, t Attempt, err error) {
+	if err := (&Login{Store: store}).check(); err != nil {
+		return "", t, err
+	}
+	t = Attempt{State: secret(), Nonce: secret(), Verifier: secret(), Store: store}
 	url, err = p.OpenID.Begin(ctx, t.State, t.Nonce, t.Verifier)
 	return url, t, err
 }
@@ -73,7 +79,7 @@ func (a *Accounts) FinishAt(ctx context.Context, p *Provider, t Attempt, state, 
 	if err != nil {
 		return "", SignedIn{}, err
 	}
-	id, err := a.known(ctx, p, who)
+	id, err := a.known(ctx, p, who, t.Store)
 	if err != nil || id == "" {
 		if err == nil {
 			err = a.strange(p, from, "there is no account for him")
@@ -105,33 +111,66 @@ func (a *Accounts) strange(p *Provider, from Client, why string) error {
 // known finds the account of somebody: the one that he was linked with when he
 // first came, or else the one with his e-mail, which is linked from now on, or
 // else a new one. An account that belongs to somebody else at this provider is
-// not found: a changed e-mail takes nothing over.
-func (a *Accounts) known(ctx context.Context, p *Provider, who access.Identity) (string, error) {
-	id, err := a.store.UserOf(ctx, p.Tenant, who.Issuer, who.Subject)
-	if !errors.Is(err, access.ErrNotFound) {
-		return id, err
+// not found: a changed e-mail takes nothing over. Each store may have an account
+// of his.
+func (a *Accounts) known(ctx context.Context, p *Provider, who access.Identity, store access.Scope) (string, error) {
+	for _, home := range []access.Scope{store, ""} {
+		id, err := a.store.UserOf(ctx, p.Tenant, who.Issuer, linkedAs(who.Subject, home))
+		if !errors.Is(err, access.ErrNotFound) {
+			return id, err
+		}
 	}
 	if who.Email == "" {
 		return "", nil
 	}
-	account, err := a.byLogin(ctx, p.Tenant, who.Email)
+	account, err := a.byLogin(ctx, p.Tenant, Login{Email: who.Email, Store: store})
 	switch {
 	case err != nil:
 		return "", err
-	case account.Known && !p.ByEmail, !account.Known && !p.Create:
-		return "", nil
 	case account.Known:
-		id = account.User.ID
-	default:
-		if id, err = a.make(ctx, p, who); err != nil {
-			return "", err
-		}
+		return a.linked(ctx, p, who, &account.User, p.ByEmail)
+	case account.Shared, !p.Create:
+		return "", nil
 	}
-	err = a.store.Link(ctx, p.Tenant, who.Issuer, who.Subject, id)
+	u, err := a.make(ctx, p, who, store)
+	if errors.Is(err, access.ErrExists) {
+		return "", nil // there is one, of all stores or of another one
+	}
+	if err != nil {
+		return "", err
+	}
+	return a.linked(ctx, p, who, &u, true)
+}
+
+// linkedAs is somebody's name at a provider for the account of one store of his;
+// those of all stores have the name itself.
+func linkedAs(subject string, home access.Scope) string {
+	if home == "" {
+		return subject
+	}
+	return subject + "\n" + string(home)
+}
+
+// linked gives the id of an account that somebody is linked with, or may be from
+// now on.
+func (a *Accounts) linked(ctx context.Context, p *Provider, who access.Identity, u *access.User, may bool) (string, error) {
+	subject := linkedAs(who.Subject, u.Home)
+	id, err := a.store.UserOf(ctx, p.Tenant, who.Issuer, subject)
+	switch {
+	case err == nil && id == u.ID:
+		return id, nil
+	case err == nil:
+		return "", nil
+	case !errors.Is(err, access.ErrNotFound):
+		return "", err
+	case !may:
+		return "", nil
+	}
+	err = a.store.Link(ctx, p.Tenant, who.Issuer, subject, u.ID)
 	if errors.Is(err, access.ErrExists) {
 		return "", nil
 	}
-	return id, err
+	return u.ID, err
 }
 
 // operating is who changes accounts for a provider: the operator, who has said
@@ -141,14 +180,14 @@ func (p *Provider) operating() (access.Caller, access.Change) {
 		access.Change{Base: access.AnyRevision, Source: "oidc", Reason: "signed in at " + p.Code}
 }
 
-func (a *Accounts) make(ctx context.Context, p *Provider, who access.Identity) (string, error) {
+func (a *Accounts) make(ctx context.Context, p *Provider, who access.Identity, store access.Scope) (access.User, error) {
 	caller, change := p.operating()
 	name := who.Name
 	if access.ValidName("name", name) != nil {
 		name, _, _ = strings.Cut(who.Email, "@")
 	}
-	u, _, err := a.directory.CreateUser(ctx, caller, p.Tenant, NewUser{Email: who.Email, Name: name}, change)
-	return u.ID, err
+	u, _, err := a.directory.CreateUser(ctx, caller, p.Tenant, NewUser{Email: who.Email, Home: store, Name: name}, change)
+	return u, err
 }
 
 // placed puts somebody into the groups that the provider says, and takes him out

@@ -365,7 +365,7 @@ func namedIn(t access.Draft, p *access.Policy, scope access.Scope) ([]string, er
 		}
 	}
 	err := t.EachUser(func(u access.User) error {
-		if u.Status != access.UserDeleted && isIn(scope, u.Grants, u.Groups, u.Roles) {
+		if u.Status != access.UserDeleted && (u.Home == scope || isIn(scope, u.Grants, u.Groups, u.Roles)) {
 			all = append(all, "user "+u.ID)
 		}
 		return nil

@@ -50,10 +50,10 @@ func (a *Accounts) open(ctx context.Context, account *access.Account, from Clien
 		Hash: hash, ID: strings.ToLower(rand.Text()), Tenant: account.Tenant, User: account.User.ID, Steps: steps, Created: now, Seen: now,
 		Idle: rules.IdleTime, Ends: now.Add(rules.TotalTime), Address: from.Address, Agent: agentOf(from.Agent),
 	}
-	if err := a.store.OpenSession(ctx, account, s, counted, address); err != nil {
+	if err := a.store.OpenSession(ctx, account, s, clearedOf(account, counted), address); err != nil {
 		return "", SignedIn{}, err
 	}
-	return Secret(text), signedIn(s, Secret(text)), nil
+	return Secret(text), signedIn(s, Secret(text)), a.forgiveShared(ctx, account, counted)
 }
 
 func agentOf(agent string) string {

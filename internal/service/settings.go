@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 )
@@ -17,7 +19,7 @@ type Settings struct {
 
 // settingsOf gives a tenant's settings, with the defaults filled in.
 func settingsOf(p *access.Policy) Settings {
-	return Settings{SignIn: p.SignIn.Filled(), Accounts: p.Accounts, NeedBase: p.NeedBase}
+	return Settings{SignIn: p.SignIn.Filled(), Accounts: p.Accounts.Filled(), NeedBase: p.NeedBase}
 }
 
 // Settings gives a tenant's settings, with the defaults filled in.
@@ -39,10 +41,14 @@ func (d *Directory) SetSettings(ctx context.Context, caller access.Caller, tenan
 	revision, err := d.change(ctx, caller, tenant, need, c, func(t access.Draft) error {
 		p := t.Policy()
 		s := Settings{SignIn: p.SignIn, Accounts: p.Accounts, NeedBase: p.NeedBase}
+		shared := p.Accounts.EmailUnique == access.EmailPerStore
 		change(&s)
 		p.SignIn, p.Accounts, p.NeedBase = s.SignIn, s.Accounts, s.NeedBase
 		after = settingsOf(p)
-		return d.authority.settle(p)
+		if err := d.authority.settle(p); err != nil || !shared || s.Accounts.EmailUnique == access.EmailPerStore {
+			return err
+		}
+		return nobodyShares(t)
 	})
 	return after, revision, err
 }
@@ -59,6 +65,33 @@ func (a *Authority) settle(p *access.Policy) error {
 		return err
 	}
 	return a.attainable(p)
+}
+
+// nobodyShares refuses to make e-mails unique in the tenant while several accounts
+// have the same, and lists them.
+func nobodyShares(r access.Reading) error {
+	owners := map[string][]string{} // the e-mail as it is written, and the ids of its accounts
+	err := r.EachUser(func(u access.User) error {
+		if u.Status != access.UserDeleted && u.Email != "" {
+			mail := access.FoldCase(u.Email)
+			if owners[mail] == nil {
+				owners[mail] = []string{u.Email}
+			}
+			owners[mail] = append(owners[mail], u.ID)
+		}
+		return nil
+	})
+	var all []string
+	for _, names := range owners {
+		if ids := names[1:]; len(ids) > 1 {
+			all = append(all, names[0]+" of "+strings.Join(ids, " and "))
+		}
+	}
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	slices.Sort(all)
+	return &access.Error{Kind: ErrConflict, Field: "accounts.email_unique", Message: "accounts share their e-mail, give them others first: " + listed(all)}
 }
 
 // attainable refuses to require a second factor of people who could not set one

@@ -19,6 +19,7 @@ import (
 // NewUser is an account to be made.
 type NewUser struct {
 	ID, Email, Name, ExternalID string            // a random id when empty
+	Home                        access.Scope      // empty: all stores
 	Status                      access.UserStatus // active or disabled; active when empty
 	Invite                      bool              // the account is invited instead, and gets a mail with a link
 	Groups, Roles               []access.Link     // without a group: the tenant's one group for newcomers
@@ -32,6 +33,7 @@ type NewUser struct {
 // The id never changes, and the status by acts of its own.
 type UserPatch struct {
 	Email, Name, ExternalID   *string
+	Home                      *access.Scope
 	Groups, Roles             *[]access.Link
 	Grants                    *[]access.Grant
 	Licences, ApplicationsOff *[]string
@@ -73,7 +75,7 @@ func (n NewUser) create(t access.Draft) (access.User, error) {
 // begin gives the account as it shall be, without having looked through it.
 func (n NewUser) begin(t access.Draft) (access.User, error) {
 	u := access.User{
-		ID: n.ID, Email: n.Email, Name: n.Name, ExternalID: n.ExternalID, Status: n.Status, Groups: n.Groups, Roles: n.Roles, Grants: n.Grants,
+		ID: n.ID, Email: n.Email, Home: n.Home, Name: n.Name, ExternalID: n.ExternalID, Status: n.Status, Groups: n.Groups, Roles: n.Roles, Grants: n.Grants,
 		Licences: n.Licences, ApplicationsOff: n.ApplicationsOff, Attributes: n.Attributes, Menu: n.Menu, CreatedAt: t.Now(),
 	}
 	if u.ID == "" {
@@ -280,16 +282,20 @@ func exactNumbers(v any) any {
 	return v
 }
 
-// free refuses the e-mail of somebody else.
+// free refuses the e-mail of somebody else, unless it is that of another store's
+// account and the tenant lets those share it.
 func free(t access.Draft, u *access.User) error {
-	other, err := t.UserByLogin(u.Email)
-	switch {
-	case errors.Is(err, access.ErrNotFound), err == nil && other.ID == u.ID:
-		return nil
-	case err != nil:
+	others, err := t.WithEmail(u.Email)
+	if err != nil {
 		return err
 	}
-	return &access.Error{Kind: access.ErrExists, Field: "email", Message: "another account has this e-mail already"}
+	rules := t.Policy().Accounts
+	for i := range others {
+		if o := &others[i]; o.ID != u.ID && !rules.MayShare(o.Home, u.Home) {
+			return &access.Error{Kind: access.ErrExists, Field: "email", Message: "another account has this e-mail already"}
+		}
+	}
+	return nil
 }
 
 // checkedUser looks for names that stand for nothing. The fields stand where
@@ -308,7 +314,7 @@ func checkedUser(p *access.Policy, u access.User) error {
 	}
 	first, field := problems[0], problems[0].Origin.File
 	if field == "user" || field == "" {
-		field = map[string]string{"application-unknown": "applications_off", "licence-unknown": "licences", "groups-too-many": "groups"}[first.Code]
+		field = map[string]string{"application-unknown": "applications_off", "licence-unknown": "licences", "groups-too-many": "groups", "scope-unknown": "home"}[first.Code]
 	}
 	message := first.Message
 	if first.Hint != "" {
@@ -379,6 +385,7 @@ func (patch *UserPatch) Act(t access.Draft, u *access.User) error {
 	}
 	set(&u.Name, patch.Name)
 	set(&u.ExternalID, patch.ExternalID)
+	set(&u.Home, patch.Home)
 	set(&u.Groups, patch.Groups)
 	set(&u.Roles, patch.Roles)
 	set(&u.Grants, patch.Grants)
@@ -747,6 +754,9 @@ func keepExisting(p *access.Policy, u *access.User) {
 		return s == "" || s == access.Everywhere || slices.ContainsFunc(p.Scopes, func(n access.ScopeNode) bool { return n.Scope == s })
 	}
 	apps := access.WithOurselves(p.Catalogue, p.Root)
+	if !scope(u.Home) {
+		u.Home = ""
+	}
 	u.Groups = slices.DeleteFunc(slices.Clone(u.Groups), func(l access.Link) bool { return groupAt(p, l.To) < 0 || !scope(l.Scope) })
 	u.Roles = slices.DeleteFunc(slices.Clone(u.Roles), func(l access.Link) bool { return !role(l.To) || !scope(l.Scope) })
 	u.Licences = slices.DeleteFunc(slices.Clone(u.Licences), func(f string) bool {

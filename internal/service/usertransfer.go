@@ -261,7 +261,7 @@ func (i *importing) find(row *ImportRow) (access.User, bool, error) {
 	case row.Patch.Email == nil || *row.Patch.Email == "":
 		return u, false, access.Invalid("email", "is required where there is no id")
 	default:
-		u, err = i.draft.UserByLogin(*row.Patch.Email)
+		u, err = i.withEmail(row)
 	}
 	if errors.Is(err, access.ErrNotFound) {
 		return access.User{}, false, nil
@@ -279,6 +279,25 @@ func (i *importing) find(row *ImportRow) (access.User, bool, error) {
 	return u, true, err
 }
 
+// withEmail finds an account by its e-mail and, where several stores have one
+// with it, by its store.
+func (i *importing) withEmail(row *ImportRow) (access.User, error) {
+	all, err := i.draft.WithEmail(*row.Patch.Email)
+	if err != nil {
+		return access.User{}, err
+	}
+	rules := i.draft.Policy().Accounts
+	for _, u := range all {
+		if p := row.Patch.Home; p == nil && len(all) == 1 || p != nil && !rules.MayShare(u.Home, *p) {
+			return u, nil
+		}
+	}
+	if row.Patch.Home == nil && len(all) > 1 {
+		return access.User{}, access.Invalid("email", "several stores have an account with this e-mail; name its home, or its id")
+	}
+	return access.User{}, access.NotFound("user", *row.Patch.Email)
+}
+
 func (i *importing) create(row *ImportRow) (access.User, error) {
 	p := row.Patch
 	n := NewUser{ID: row.ID, Status: row.Status, Attributes: p.Attributes}
@@ -288,6 +307,7 @@ func (i *importing) create(row *ImportRow) (access.User, error) {
 	set(&n.Email, p.Email)
 	set(&n.Name, p.Name)
 	set(&n.ExternalID, p.ExternalID)
+	set(&n.Home, p.Home)
 	set(&n.Groups, p.Groups)
 	set(&n.Roles, p.Roles)
 	set(&n.Grants, p.Grants)
@@ -362,6 +382,7 @@ func differences(was, now *access.User) (fields []string) {
 	compare("name", was.Name == now.Name, nothing)
 	compare("status", cmp.Or(was.Status, access.UserActive) == cmp.Or(now.Status, access.UserActive), func() { now.Status = was.Status })
 	compare("external_id", was.ExternalID == now.ExternalID, nothing)
+	compare("home", was.Home == now.Home, nothing)
 	compare("groups", slices.EqualFunc(was.Groups, now.Groups, sameLink), func() { now.Groups = was.Groups })
 	compare("roles", slices.EqualFunc(was.Roles, now.Roles, sameLink), func() { now.Roles = was.Roles })
 	compare("grants", slices.EqualFunc(was.Grants, now.Grants, sameGrant), func() { now.Grants = was.Grants })

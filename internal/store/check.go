@@ -97,7 +97,7 @@ var tables = map[string]string{ //nolint:gosec // names of columns
 
 // addedColumns are those that later steps of the schema have added to tables
 // of earlier ones: a migration that was killed may not have come to them yet.
-var addedColumns = map[string]string{"tenant": "policy_revision, users, user_rules", "casbin_rule": "plain", "users": "external_id, created_at, mail_key, name_key, seats, search, deleted_at"}
+var addedColumns = map[string]string{"tenant": "policy_revision, users, user_rules", "casbin_rule": "plain", "users": "external_id, created_at, mail_key, name_key, seats, search, deleted_at, home"}
 
 // tenantColumns are all columns of tenant.
 var tenantColumns = tables["tenant"] + ", " + addedColumns["tenant"]

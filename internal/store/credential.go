@@ -76,25 +76,56 @@ func (v view) credential(user string) (credentialRow, error) {
 }
 
 // AccountByLogin gives the account that signs in with this e-mail, in any case
-// of letters. That there is none is no error.
-func (s *Store) AccountByLogin(ctx context.Context, tenant, email string) (access.Account, error) {
-	login := loginOf(email)
-	return s.signingIn(ctx, tenant, "login", login.String, func(r userRow) bool { return r.Login == login })
+// of letters. Where several stores have one, it is that of the store which is
+// named. That there is none is no error.
+func (s *Store) AccountByLogin(ctx context.Context, tenant, email string, home access.Scope) (access.Account, error) {
+	return s.signingIn(ctx, tenant, func(v view, a *access.Account, d *settingsDocument) (userRow, error) {
+		rows, err := v.mailRows(email)
+		if err != nil {
+			return userRow{}, err
+		}
+		a.Shared = len(rows) > 1
+		return meant(rows, string(home), d.Accounts.rules().EmailUnique == access.EmailPerStore)
+	})
+}
+
+// meant chooses among the accounts with one e-mail. sql.ErrNoRows: it is none of
+// them, or was not said.
+func meant(rows []userRow, home string, perStore bool) (userRow, error) {
+	for _, r := range rows {
+		if r.Home == home || r.Home == "" || len(rows) == 1 && (home == "" || !perStore) {
+			return r, nil
+		}
+	}
+	return userRow{}, sql.ErrNoRows
 }
 
 // AccountOf gives the account with an id. That there is none is no error.
 func (s *Store) AccountOf(ctx context.Context, tenant, id string) (access.Account, error) {
-	return s.signingIn(ctx, tenant, "id", id, func(r userRow) bool { return r.ID == id })
+	return s.signingIn(ctx, tenant, func(v view, a *access.Account, _ *settingsDocument) (userRow, error) {
+		row, err := (&reading{view: v}).userRow("id", id)
+		if err == nil && row.ID != id {
+			err = sql.ErrNoRows
+		}
+		if err != nil {
+			return row, err
+		}
+		others, err := v.mailRows(row.Email)
+		a.Shared = len(others) > 1
+		return row, err
+	})
 }
 
-func (s *Store) signingIn(ctx context.Context, tenant, column, value string, is func(userRow) bool) (access.Account, error) {
+func (s *Store) signingIn(ctx context.Context, tenant string, find func(view, *access.Account, *settingsDocument) (userRow, error)) (access.Account, error) {
 	a := access.Account{Tenant: tenant}
-	err := s.snapshot(ctx, tenant, func(v view) (err error) {
-		if a.Rules, err = v.signInRules(); err != nil {
+	err := s.snapshot(ctx, tenant, func(v view) error {
+		var d settingsDocument
+		if err := decode("settings", v.tenant.Settings, &d); err != nil {
 			return err
 		}
-		row, err := (&reading{view: v}).userRow(column, value)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && !is(row) {
+		a.Rules = d.SignIn.rules()
+		row, err := find(v, &a, &d)
+		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
@@ -126,12 +157,6 @@ func (v view) account(a *access.Account, row userRow, now time.Time) (err error)
 	}
 	a.SecondFactor, err = second.secondFactor()
 	return err
-}
-
-func (v view) signInRules() (access.SignInRules, error) {
-	var d settingsDocument
-	err := decode("settings", v.tenant.Settings, &d)
-	return d.SignIn.rules(), err
 }
 
 // onlyTemplates tells whether all groups that somebody is in now only serve

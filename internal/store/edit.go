@@ -31,7 +31,7 @@ func (s *Store) Edit(ctx context.Context, tenant string, c access.Change, edit f
 		if err != nil {
 			return err
 		}
-		d := &draft{reading: r, w: w, at: map[string]int{}, logins: map[login]int{}}
+		d := &draft{reading: r, w: w, at: map[string]int{}, mails: map[string][]int{}}
 		if err := edit(d); err != nil {
 			return err
 		}
@@ -42,10 +42,10 @@ func (s *Store) Edit(ctx context.Context, tenant string, c access.Change, edit f
 // draft is a reading that can be changed, see access.Draft.
 type draft struct {
 	*reading
-	w      *write
-	puts   []touched      // in the order in which they were first put
-	at     map[string]int // where an account is among them, by id
-	logins map[login]int  // and by login
+	w     *write
+	puts  []touched        // in the order in which they were first put
+	at    map[string]int   // where an account is among them, by id
+	mails map[string][]int // and by e-mail with case folded; some may have another one by now
 }
 
 // touched is an account that the edit makes or changes.
@@ -62,17 +62,14 @@ func (d *draft) Now() time.Time { return d.w.now }
 func (d *draft) PutUser(u access.User) {
 	i, again := d.at[u.ID]
 	if again {
-		if l := loginOf(d.puts[i].user.Email); d.logins[l] == i {
-			delete(d.logins, l)
-		}
 		d.puts[i] = touched{user: u}
 	} else {
 		i = len(d.puts)
 		d.at[u.ID] = i
 		d.puts = append(d.puts, touched{user: u})
 	}
-	if u.Status != access.UserDeleted && u.Email != "" {
-		d.logins[loginOf(u.Email)] = i
+	if mail := access.FoldCase(u.Email); !slices.Contains(d.mails[mail], i) {
+		d.mails[mail] = append(d.mails[mail], i)
 	}
 }
 
@@ -90,16 +87,20 @@ func (d *draft) User(id string) (access.User, error) {
 	return d.reading.User(id)
 }
 
-// UserByLogin gives an account as the edit has left it.
-func (d *draft) UserByLogin(email string) (access.User, error) {
-	if i, ok := d.logins[loginOf(email)]; ok {
-		return d.puts[i].user, nil
+// WithEmail gives accounts as the edit has left them.
+func (d *draft) WithEmail(email string) ([]access.User, error) {
+	stored, err := d.reading.WithEmail(email)
+	if err != nil || email == "" {
+		return nil, err
 	}
-	u, err := d.reading.UserByLogin(email)
-	if err == nil && d.put(u.ID) {
-		return access.User{}, access.NotFound("user", email) // the edit gave him another one
+	all := slices.DeleteFunc(stored, func(u access.User) bool { return d.put(u.ID) })
+	mail := access.FoldCase(email)
+	for _, i := range d.mails[mail] {
+		if u := d.puts[i].user; u.Status != access.UserDeleted && access.FoldCase(u.Email) == mail {
+			all = append(all, u)
+		}
 	}
-	return u, err
+	return all, nil
 }
 
 // write turns the draft into rows.

@@ -160,7 +160,7 @@ func (s *Store) Seed(ctx context.Context, p *access.Policy) error {
 		}
 		tx.Exec("DELETE FROM casbin_rule WHERE tenant_id = ?", tenant.ID)
 		err = seed(w, "users", c.users, "tenant_id, "+userColumns, func(r userRow) []any {
-			return []any{r.TenantID, r.ID, r.Position, r.Email, r.Login, r.Name, r.Status, r.Body, r.ExternalID, r.CreatedAt, r.MailKey, r.NameKey, r.Seats, r.Search, r.DeletedAt}
+			return []any{r.TenantID, r.ID, r.Position, r.Email, r.Login, r.Name, r.Status, r.Body, r.ExternalID, r.CreatedAt, r.MailKey, r.NameKey, r.Seats, r.Search, r.DeletedAt, r.Home}
 		})
 		if err != nil {
 			return err

@@ -118,12 +118,13 @@ func save(tx *gorm.DB, r failureRow) error {
 		Select("failures", "seen_at", "wait_until", "locked_until", "ends_at").Updates(&r).Error
 }
 
-// forgive forgets one counter, and takes one failure from another.
+// forgive forgets one counter, and takes one failure from another, with what
+// followed from it.
 func forgive(tx *gorm.DB, tenant int64, cleared, forgiven [32]byte) error {
 	return errors.Join(
 		tx.Where("tenant_id = ? AND counted = ?", tenant, cleared[:]).Delete(&failureRow{}).Error,
 		tx.Model(&failureRow{}).Where("tenant_id = ? AND counted = ? AND failures > 0", tenant, forgiven[:]).
-			Updates(map[string]any{"failures": gorm.Expr("failures - 1"), "wait_until": 0}).Error)
+			Updates(map[string]any{"failures": gorm.Expr("failures - 1"), "wait_until": 0, "locked_until": 0}).Error)
 }
 
 // Forgive forgets one counter, and takes one failure from another.

@@ -21,11 +21,11 @@ const maxSeats = 700
 
 // fillKeys derives from a row what lists are sorted and searched by.
 func (r *userRow) fillKeys(licences []string) {
-	r.MailKey, r.NameKey, r.Seats = loginOf(r.Email).String, loginOf(r.Name).String, ""
+	r.MailKey, r.NameKey, r.Seats = access.FoldCase(r.Email), access.FoldCase(r.Name), ""
 	if len(licences) > 0 {
 		r.Seats = "," + strings.Join(licences, ",") + ","
 	}
-	r.Search = r.MailKey + "\n" + r.NameKey + "\n" + loginOf(r.ID).String
+	r.Search = r.MailKey + "\n" + r.NameKey + "\n" + access.FoldCase(r.ID)
 }
 
 // fillKeys fills in what users who are older than the columns lack.
@@ -121,7 +121,7 @@ func (v view) userList(q access.UserSearch, sqlite bool, now time.Time) (*userLi
 		return nil, err
 	}
 	if q.Text != "" { // the last one
-		l.filters = append(l.filters, userFilter{where: "INSTR(search, ?) > 0", with: []any{loginOf(q.Text).String}, text: true})
+		l.filters = append(l.filters, userFilter{where: "INSTR(search, ?) > 0", with: []any{access.FoldCase(q.Text)}, text: true})
 	}
 	return l, nil
 }
@@ -136,10 +136,13 @@ func (l *userList) column(roll *condition, where string, with ...any) {
 func (l *userList) columns() {
 	q := l.q
 	if q.Email != "" {
-		l.column(nil, "mail_key = ?", loginOf(q.Email).String)
+		l.column(nil, "mail_key = ?", access.FoldCase(q.Email))
 	}
 	if q.ExternalID != "" {
 		l.column(nil, "external_id = ?", q.ExternalID)
+	}
+	if q.Home != "" {
+		l.column(nil, "home > '' AND home = ?", string(q.Home)) // which tells SQLite that its index has them
 	}
 	if q.Licence != "" {
 		l.column(&condition{any: []string{seatTrait(q.Licence)}}, "seats > '' AND INSTR(seats, ?) > 0", ","+q.Licence+",")

@@ -349,6 +349,7 @@ var lists = map[string]struct {
 	"the disabled":         {access.UserSearch{Statuses: []access.UserStatus{access.UserDisabled}, Sort: access.SortName}, "users_status"},
 	"the active":           {access.UserSearch{Statuses: []access.UserStatus{access.UserActive}, Sort: access.SortName}, "users_name"},
 	"holders of a licence": {access.UserSearch{Licence: "chats"}, "users_seats"},
+	"those of a store":     {access.UserSearch{Home: "store:1"}, "users_home"},
 	"superusers":           {access.UserSearch{Superuser: new(true)}, "casbin_rule_held"},
 	"managers":             {access.UserSearch{Manager: new(true), Sort: access.SortName}, "users_name"},
 	"a few online":         {access.UserSearch{Online: new(true)}, "session_seen"},

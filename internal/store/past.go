@@ -352,19 +352,20 @@ func userThen(tenant int64, id, image string) (userRow, error) {
 		return userRow{}, err
 	}
 	row := userRow{
-		TenantID: tenant, ID: id, Position: i.Position, Email: i.Email, Login: loginOf(i.Email), Name: i.Name, Status: i.Status,
+		TenantID: tenant, ID: id, Position: i.Position, Email: i.Email, Name: i.Name, Status: i.Status,
 		Body: string(i.Body), ExternalID: i.External,
 	}
 	if !i.Created.IsZero() {
 		row.CreatedAt = i.Created.UnixMicro()
 	}
-	if i.Status == string(access.UserDeleted) {
-		row.Login = login{}
-	}
 	var held struct {
+		Home     string   `json:"home"`
 		Licences []string `json:"licences"`
 	}
 	err := json.Unmarshal(i.Body, &held)
+	if row.Home = held.Home; i.Status != string(access.UserDeleted) {
+		row.Login = loginOf(i.Email, held.Home)
+	}
 	row.fillKeys(held.Licences)
 	return row, err
 }

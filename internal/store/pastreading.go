@@ -61,29 +61,19 @@ func (r *pastReading) User(id string) (access.User, error) {
 	return access.User{}, access.NotFound("user", id)
 }
 
-// errFound ends a walk.
-var errFound = errors.New("found")
-
-// UserByLogin gives the account that had this e-mail.
-func (r *pastReading) UserByLogin(email string) (access.User, error) {
-	var found access.User
-	login := loginOf(email)
-	err := r.each(func(u *userAt) (err error) {
-		if !login.Valid || u.row.Login != login {
+// WithEmail gives the accounts that had this e-mail and were not deleted.
+func (r *pastReading) WithEmail(email string) ([]access.User, error) {
+	var found []access.User
+	key := access.FoldCase(email)
+	err := r.each(func(u *userAt) error {
+		if key == "" || u.row.MailKey != key || u.row.Status == string(access.UserDeleted) {
 			return nil
 		}
-		if found, err = u.row.user(); err != nil {
-			return err
-		}
-		return errFound
+		is, err := u.row.user()
+		found = append(found, is)
+		return err
 	})
-	switch {
-	case errors.Is(err, errFound):
-		return found, nil
-	case err == nil:
-		err = access.NotFound("user", email)
-	}
-	return access.User{}, err
+	return found, err
 }
 
 // each goes through all users.
@@ -269,12 +259,13 @@ func (l *pastList) passes(u *userAt) bool {
 	switch {
 	case len(q.Statuses) == 0 && status == access.UserDeleted,
 		len(q.Statuses) > 0 && !slices.Contains(q.Statuses, status),
-		q.Email != "" && row.MailKey != loginOf(q.Email).String,
+		q.Email != "" && row.MailKey != access.FoldCase(q.Email),
+		q.Home != "" && row.Home != string(q.Home),
 		q.ExternalID != "" && row.ExternalID != q.ExternalID,
 		q.Licence != "" && !strings.Contains(row.Seats, ","+q.Licence+","),
 		!q.CreatedFrom.IsZero() && row.CreatedAt < q.CreatedFrom.UnixMicro(),
 		!q.CreatedUntil.IsZero() && row.CreatedAt >= q.CreatedUntil.UnixMicro(),
-		q.Text != "" && !strings.Contains(row.Search, loginOf(q.Text).String):
+		q.Text != "" && !strings.Contains(row.Search, access.FoldCase(q.Text)):
 		return false
 	}
 	return l.linkedTo(u)

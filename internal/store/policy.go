@@ -360,16 +360,11 @@ func (d *documents) add(table, code string, document any) {
 
 func (w *write) userRows(p *access.Policy, f *access.Facts) ([]userRow, error) {
 	rows := make([]userRow, 0, len(p.Users))
-	owner := map[string]string{} // by login
 	for i, u := range p.Users {
 		row, err := userRowOf(w.tenant.ID, u, f.Users[i].Status)
 		if err != nil {
 			return nil, err
 		}
-		if other, taken := owner[row.Login.String]; taken && row.Login.Valid {
-			return nil, access.Invalid("email", "users %s and %s have e-mails that differ at most in case", other, u.ID)
-		}
-		owner[row.Login.String] = u.ID
 		rows = append(rows, row)
 	}
 	return rows, nil

@@ -102,14 +102,39 @@ func (r *reading) User(id string) (access.User, error) {
 	return r.account(row, id, err)
 }
 
-// UserByLogin gives an account by its e-mail in any case of letters.
-func (r *reading) UserByLogin(email string) (access.User, error) {
-	login := loginOf(email)
-	row, err := r.userRow("login", login.String)
-	if err == nil && row.Login != login {
-		err = sql.ErrNoRows
+// WithEmail gives the accounts with an e-mail in any case of letters.
+func (r *reading) WithEmail(email string) ([]access.User, error) {
+	rows, err := r.mailRows(email)
+	if err != nil {
+		return nil, err
 	}
-	return r.account(row, email, err)
+	var all []access.User
+	for _, row := range rows {
+		u, err := row.user()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
+
+// mailRows reads the accounts with an e-mail, but for deleted ones.
+func (v view) mailRows(email string) ([]userRow, error) {
+	var rows []userRow
+	if email == "" {
+		return nil, nil
+	}
+	key := access.FoldCase(email)
+	query := "SELECT " + userColumns + " FROM users WHERE tenant_id = ? AND mail_key = ? AND status <> ? ORDER BY id"
+	err := each(v.ctx, v.tx, query, []any{v.tenant.ID, key, string(access.UserDeleted)}, func(found *sql.Rows) error {
+		row, err := scanUser(v.tenant.ID, found)
+		if err == nil && row.MailKey == key {
+			rows = append(rows, row)
+		}
+		return err
+	})
+	return rows, err
 }
 
 func (r *reading) account(row userRow, name string, err error) (access.User, error) {

@@ -63,20 +63,21 @@ type settingsDocument struct {
 type accountsDocument struct {
 	EmailPattern string   `json:"email_pattern,omitempty"`
 	Required     []string `json:"required,omitempty"`
+	EmailUnique  string   `json:"email_unique,omitempty"`
 }
 
 func accountsOf(r access.AccountRules) *accountsDocument {
-	if r.EmailPattern == "" && len(r.Required) == 0 {
+	if r.Empty() {
 		return nil
 	}
-	return &accountsDocument{r.EmailPattern, r.Required}
+	return &accountsDocument{r.EmailPattern, r.Required, string(r.EmailUnique)}
 }
 
 func (d *accountsDocument) rules() access.AccountRules {
 	if d == nil {
 		return access.AccountRules{}
 	}
-	return access.AccountRules{EmailPattern: d.EmailPattern, Required: d.Required}
+	return access.AccountRules{EmailPattern: d.EmailPattern, Required: d.Required, EmailUnique: access.EmailUnique(d.EmailUnique)}
 }
 
 func scopeOf(s access.ScopeNode) scopeDocument {

@@ -27,6 +27,7 @@ type userRow struct {
 	Body     string
 
 	ExternalID string
+	Home       string
 	CreatedAt  int64 // microseconds; 0: not known
 	DeletedAt  int64 // microseconds, until it is purged; 0: neither deleted nor to be purged
 
@@ -60,15 +61,20 @@ func (r userRow) image() any {
 	return userImage{r.Position, r.Email, r.Name, r.Status, r.ExternalID, moment(r.CreatedAt), json.RawMessage(r.Body)}
 }
 
-// login is an e-mail in the form in which it is unique. Users without an
-// e-mail have none, and do not collide.
+// login is an e-mail in the form in which it is unique, with the store behind it
+// to which its user belongs. Users without an e-mail have none, and do not collide.
 type login = sql.NullString
 
-func loginOf(email string) login {
-	return login{String: access.FoldCase(email), Valid: email != ""}
+func loginOf(email, home string) login {
+	text := access.FoldCase(email)
+	if home != "" {
+		text += "\n" + home
+	}
+	return login{String: text, Valid: email != ""}
 }
 
 type userDocument struct {
+	Home            string          `json:"home,omitempty"`
 	Groups          []linkDocument  `json:"groups,omitempty"`
 	Roles           []linkDocument  `json:"roles,omitempty"`
 	Grants          []grantDocument `json:"grants,omitempty"`
@@ -85,13 +91,14 @@ type userDocument struct {
 
 func userRowOf(tenant int64, u access.User, status access.UserStatus) (userRow, error) {
 	body, err := encode(userDocument{
+		Home:   string(u.Home),
 		Groups: convert(u.Groups, linkOf), Roles: convert(u.Roles, linkOf), Grants: convert(u.Grants, grantOf),
 		Licences: u.Licences, ApplicationsOff: u.ApplicationsOff, Attributes: u.Attributes,
 		Menu: texts(u.Menu), InvitedAt: u.InvitedAt.UTC(), DeletedAt: u.DeletedAt.UTC(), Successor: u.Successor, PurgedAt: u.PurgedAt.UTC(), Origin: place(u.Origin),
 	})
 	row := userRow{
-		TenantID: tenant, ID: u.ID, Email: u.Email, Login: loginOf(u.Email), Name: u.Name, Status: string(status), Body: body,
-		ExternalID: u.ExternalID,
+		TenantID: tenant, ID: u.ID, Email: u.Email, Login: loginOf(u.Email, string(u.Home)), Name: u.Name, Status: string(status), Body: body,
+		ExternalID: u.ExternalID, Home: string(u.Home),
 	}
 	if status == access.UserDeleted {
 		row.Login = login{} // somebody else may have the e-mail now
@@ -122,7 +129,7 @@ func (r userRow) user() (access.User, error) {
 		return access.User{}, err
 	}
 	return access.User{
-		ID: r.ID, Email: r.Email, Name: r.Name, Status: access.UserStatus(r.Status),
+		ID: r.ID, Email: r.Email, Home: access.Scope(d.Home), Name: r.Name, Status: access.UserStatus(r.Status),
 		Groups: convert(d.Groups, linkDocument.link), Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant),
 		Licences: d.Licences, ApplicationsOff: d.ApplicationsOff, Attributes: d.Attributes,
 		ExternalID: r.ExternalID, Menu: retyped[access.Section](d.Menu), CreatedAt: moment(r.CreatedAt), InvitedAt: d.InvitedAt, DeletedAt: d.DeletedAt,
@@ -163,12 +170,12 @@ func readUsers(ctx context.Context, q gorm.ConnPool, tenant int64, order string,
 	})
 }
 
-const userColumns = "id, position, email, login, name, status, body, external_id, created_at, mail_key, name_key, seats, search, deleted_at"
+const userColumns = "id, position, email, login, name, status, body, external_id, created_at, mail_key, name_key, seats, search, deleted_at, home"
 
 func scanUser(tenant int64, rows *sql.Rows) (userRow, error) {
 	r := userRow{TenantID: tenant}
 	err := rows.Scan(&r.ID, &r.Position, &r.Email, &r.Login, &r.Name, &r.Status, &r.Body, &r.ExternalID, &r.CreatedAt,
-		&r.MailKey, &r.NameKey, &r.Seats, &r.Search, &r.DeletedAt)
+		&r.MailKey, &r.NameKey, &r.Seats, &r.Search, &r.DeletedAt, &r.Home)
 	return r, err
 }
 
