@@ -14,6 +14,8 @@ type User struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	// While it is invited: how far that has come.
 	Invitation *Invitation `json:"invitation,omitempty"`
+	// What he says of himself and whether he is online, where accounts are read as they are now.
+	Presence *Presence `json:"presence,omitempty"`
 	// When it was deleted.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`
 	// Until when a deleted account can be restored.

@@ -29,8 +29,9 @@ type UserSearch struct {
 	EveryGroup   []string     // in all of these himself
 	Licence      string       // holds a seat of it
 	Superuser    *bool
-	Manager      *bool     // in a group whose attribute is_manager is true
-	Online       *bool     // has a session that was used within OnlineFor
+	Manager      *bool // in a group whose attribute is_manager is true
+	Online       *bool // has a session that was used within OnlineFor
+	Presence     PresenceStatus
 	CreatedFrom  time.Time // at or after
 	CreatedUntil time.Time // before
 

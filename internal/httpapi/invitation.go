@@ -40,6 +40,11 @@ func (c *call) invited(status int, u *access.User, link string, revision access.
 	if err := c.tellInvitations(w, []access.User{*u}); err != nil { // what was changed is changed all the same
 		c.api.o.Log.Warn("the state of an invitation could not be read", "request_id", c.id, "error", err)
 	}
+	if c.route.method == http.MethodGet {
+		if err := c.tellPresence(w, []access.User{*u}); err != nil {
+			return err
+		}
+	}
 	w[0].Revision = uint64(revision)
 	if link != "" {
 		if w[0].Invitation == nil {

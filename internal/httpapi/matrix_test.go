@@ -193,6 +193,8 @@ var whoMay = map[string]expectation{
 	"POST /v1/sign-out":                                              {want: "?????++++"},
 	"GET /v1/session":                                                {want: "?????++++"},
 	"PUT /v1/session/password":                                       {want: "?????++++", body: `{"current":"` + ownPassword + `","password":"a third one, longer 3"}`},
+	"GET /v1/session/presence":                                       {want: "?????++++"},
+	"PUT /v1/session/presence":                                       {want: "?????++++", body: `{"status":"busy"}`},
 	"GET /v1/sessions":                                               {want: "?????++++"},
 	"DELETE /v1/sessions":                                            {want: "?????++++"},
 	"DELETE /v1/sessions/{id}":                                       {want: "?????0000", path: "/v1/sessions/unknown"},

@@ -51,7 +51,7 @@ const searchText = "A search that cannot be finished in time is 503, never a par
 // routes is the API: each noun of the directory has its part in its own file.
 // Paths that only exist below /t/{tenant} do not exist.
 var routes = rehearsable(append(recalling(slices.Concat(firstRoutes, rightsMatrixRoutes, groupRoutes, roleRoutes, userRoutes, transferRoutes,
-	catalogueRoutes, scopeRoutes, licenceRoutes, navigationRoutes, signInRoutes, secondFactorRoutes, forgottenRoutes, providerRoutes, linkRoutes, signInPages, settingsRoutes, recordRoutes, revisionRoutes, auditRoutes, reportRoutes)), planRoutes...))
+	catalogueRoutes, scopeRoutes, licenceRoutes, navigationRoutes, signInRoutes, presenceRoutes, secondFactorRoutes, forgottenRoutes, providerRoutes, linkRoutes, signInPages, settingsRoutes, recordRoutes, revisionRoutes, auditRoutes, reportRoutes)), planRoutes...))
 
 // firstRoutes is everything but the directory.
 var firstRoutes = []route{

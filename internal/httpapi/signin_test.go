@@ -31,6 +31,8 @@ func init() {
 		"GET /v1/session":                   {need: httpapi.NeedSession},
 		"PUT /v1/session/password":          {need: httpapi.NeedSession, body: `{"current":"x","password":"y"}`},
 		"PATCH /v1/session/profile":         {need: httpapi.NeedSession, body: `{"name":"Me"}`},
+		"GET /v1/session/presence":          {need: httpapi.NeedSession},
+		"PUT /v1/session/presence":          {need: httpapi.NeedSession, body: `{"status":"busy"}`},
 		"GET /v1/sessions":                  {need: httpapi.NeedSession},
 		"DELETE /v1/sessions":               {need: httpapi.NeedSession},
 		"DELETE /v1/sessions/{id}":          {need: httpapi.NeedSession, path: "/v1/sessions/x"},

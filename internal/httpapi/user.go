@@ -121,6 +121,7 @@ var userParams = append([]param{
 	{name: "superuser", kind: flagParam, text: "Superusers, or all others."},
 	{name: "manager", kind: flagParam, text: "Those in a group whose attribute is_manager is true, or all others."},
 	{name: "online", kind: flagParam, text: "Those whose session was used within the last 5 minutes, or all others."},
+	{name: "presence", oneOf: []string{"available", "busy", "break", "away"}, text: "Those who say this of themselves; who has said nothing is available."},
 	{name: "created_from", kind: momentParam, text: "Those created at this moment or later."},
 	{name: "created_until", kind: momentParam, text: "Those created before this moment."},
 	sortParam("-created_at", "created_at", "name", "email", "id"),
@@ -543,6 +544,9 @@ func (c *call) listUsers() error {
 	if err := c.tellInvitations(w.Users, page.Users); err != nil {
 		return err
 	}
+	if err := c.tellPresence(w.Users, page.Users); err != nil {
+		return err
+	}
 	if page.Total >= 0 {
 		w.Total = &page.Total
 	}
@@ -553,6 +557,7 @@ func (c *call) userSearch() (access.UserSearch, error) {
 	q := access.UserSearch{
 		Superuser: c.flag("superuser"), Manager: c.flag("manager"), Online: c.flag("online"),
 		AnyGroup: parted(c.word("any_group")), EveryGroup: parted(c.word("every_group")),
+		Presence:    access.PresenceStatus(c.word("presence")),
 		CreatedFrom: c.moment("created_from"), CreatedUntil: c.moment("created_until"), Most: c.page().Size,
 	}
 	for name, to := range map[string]*string{

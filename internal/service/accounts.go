@@ -50,6 +50,10 @@ type AccountStore interface {
 	TakeCode(ctx context.Context, tenant, user string, step int64) error
 	TakeRecovery(ctx context.Context, tenant, user string, hash [32]byte) error
 
+	// SetPresence keeps what somebody says of himself; PresenceOf tells of several.
+	SetPresence(ctx context.Context, tenant, user string, p access.Presence) error
+	PresenceOf(ctx context.Context, tenant string, users []string) (map[string]access.Presence, error)
+
 	PutToken(ctx context.Context, t access.Token, c access.Change) error
 	PeekToken(ctx context.Context, tenant string, purpose access.Purpose, hash [32]byte) (access.Token, error)
 	HasToken(ctx context.Context, tenant, user string, purpose access.Purpose) (bool, error)

@@ -37,6 +37,8 @@ type DirectoryStore interface {
 	Edit(ctx context.Context, tenant string, c access.Change, edit func(access.Draft) error, judge func(access.Delta) error) (access.Delta, error)
 	// MailsTo gives the newest mail of a purpose to each of these users.
 	MailsTo(ctx context.Context, tenant string, purpose access.MailPurpose, users []string) (map[string]access.Mail, error)
+	// PresenceOf tells what each of these users says of himself, by id.
+	PresenceOf(ctx context.Context, tenant string, users []string) (map[string]access.Presence, error)
 	// FindUsers gives one page of a list of accounts.
 	FindUsers(ctx context.Context, tenant string, q access.UserSearch) (access.FoundUsers, error)
 }

@@ -85,6 +85,7 @@ var tables = map[string]string{ //nolint:gosec // names of columns
 	"second_factor":   "tenant_id, user_id, sealed, pending, confirmed_at, last_step, recovery",
 	"shared_secret":   "name, value",
 	"identity":        "tenant_id, issuer, subject, user_id",
+	"presence":        "tenant_id, user_id, status, note, since_at",
 	"mail":            "tenant_id, user_id, purpose, id, recipient, state, created_at, due_at, tries, settled_at, expires_at, trouble",
 	"attempt":         "id, caller, request, made_at, revision, status, etag, answer",
 	"replica":         "id, address, version, started_at, seen_at, tenants, behind, lag",

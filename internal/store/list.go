@@ -117,6 +117,7 @@ func (v view) userList(q access.UserSearch, sqlite bool, now time.Time) (*userLi
 	l.columns()
 	l.links()
 	l.online(now)
+	l.presence()
 	if err := cmp.Or(l.superuser(), l.manager()); err != nil {
 		return nil, err
 	}

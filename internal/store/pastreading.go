@@ -157,8 +157,8 @@ func (s *Store) FindUsersAt(ctx context.Context, tenant string, at access.Revisi
 	if _, known := sorts[q.Sort]; !known {
 		return found, access.Invalid("sort", "%q is none of created_at, name, email, id", string(q.Sort))
 	}
-	if q.Manager != nil || q.Online != nil {
-		return found, access.Invalid("as_of", "is not for a list of those who manage or are online, which is known of now only")
+	if q.Manager != nil || q.Online != nil || q.Presence != "" {
+		return found, access.Invalid("as_of", "is not for a list of those who manage or are online, nor by presence, which are known of now only")
 	}
 	err := s.snapshot(ctx, tenant, func(v view) error {
 		p, err := v.past(at, false)

@@ -48,7 +48,7 @@ func (s *Store) Purge(ctx context.Context, tenant string, before time.Time) (acc
 
 // forget takes away what is kept of somebody beside the account.
 func (d *draft) forget(id string) error {
-	for _, table := range []string{"one_time_token", "credential", "session", "second_factor", "mail", "identity"} {
+	for _, table := range []string{"one_time_token", "credential", "session", "second_factor", "mail", "identity", "presence"} {
 		if err := d.w.tx.Exec("DELETE FROM "+table+" WHERE tenant_id = ? AND user_id = ?", d.w.tenant.ID, id).Error; err != nil {
 			return err
 		}
