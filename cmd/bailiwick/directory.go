@@ -110,6 +110,8 @@ var filterWords = map[string]string{
 	"node":          "only what is below the group with this code",
 	"depth":         "how many levels; all when left out",
 	"online":        "true: only those who used a session just now; false: only the others",
+	"presence":      "only those who say this of themselves: available, busy, break or away",
+	"home":          "only those of this store, as a scope",
 	"manager":       "true: only those in a group whose attribute is_manager is true; false: only the others",
 	"group":         "only those in the group with this code",
 	"any_group":     "only those in one of the groups with these codes, with commas between",

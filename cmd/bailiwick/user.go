@@ -18,7 +18,7 @@ import (
 var users = noun{
 	name: "user", path: api.NounUser, key: "id",
 	columns: []string{"id", "email", "name", "status", "groups", "roles"},
-	filters: []string{"q", "email", "external_id", "home", "status", "active", "group", "any_group", "every_group", "role", "licence", "superuser", "manager", "online", "created_from", "created_until", "sort", "as_of"},
+	filters: []string{"q", "email", "external_id", "home", "status", "active", "group", "any_group", "every_group", "role", "licence", "superuser", "manager", "online", "presence", "created_from", "created_until", "sort", "as_of"},
 	fields: []field{
 		{flag: "email", usage: "address to sign in with"},
 		{flag: "home", usage: "scope of the one store that the account belongs to"},

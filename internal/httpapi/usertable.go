@@ -27,13 +27,13 @@ type userColumn struct {
 var userColumns = []userColumn{
 	{"id", func(u *api.User) string { return u.ID }, func(_ *reader, cell string, row *service.ImportRow) error { row.ID = cell; return nil }},
 	{"email", func(u *api.User) string { return u.Email }, textCell(func(p *service.UserPatch) **string { return &p.Email })},
+	{"name", func(u *api.User) string { return u.Name }, textCell(func(p *service.UserPatch) **string { return &p.Name })},
+	{"status", func(u *api.User) string { return u.Status }, readStatusCell},
+	{"external_id", func(u *api.User) string { return u.ExternalID }, textCell(func(p *service.UserPatch) **string { return &p.ExternalID })},
 	{"home", func(u *api.User) string { return u.Home }, func(_ *reader, cell string, row *service.ImportRow) error {
 		row.Patch.Home = (*access.Scope)(&cell)
 		return nil
 	}},
-	{"name", func(u *api.User) string { return u.Name }, textCell(func(p *service.UserPatch) **string { return &p.Name })},
-	{"status", func(u *api.User) string { return u.Status }, readStatusCell},
-	{"external_id", func(u *api.User) string { return u.ExternalID }, textCell(func(p *service.UserPatch) **string { return &p.ExternalID })},
 	{"groups", func(u *api.User) string { return groupsCell(u.Groups) }, linksCell("groups", func(p *service.UserPatch) **[]access.Link { return &p.Groups })},
 	{"roles", func(u *api.User) string { return rolesCell(u.Roles) }, linksCell("roles", func(p *service.UserPatch) **[]access.Link { return &p.Roles })},
 	{"grants", func(u *api.User) string { return jsonCell(u.Grants, len(u.Grants)) }, readGrantsCell},
