@@ -14,7 +14,7 @@ type User struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	// While it is invited: how far that has come.
 	Invitation *Invitation `json:"invitation,omitempty"`
-	// What he says of himself and whether he is online, where accounts are read as they are now.
+	// What he says of himself and whether he is online; left out where he has never said anything and is not, and of earlier states.
 	Presence *Presence `json:"presence,omitempty"`
 	// When it was deleted.
 	DeletedAt time.Time `json:"deleted_at,omitzero"`

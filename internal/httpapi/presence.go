@@ -57,14 +57,15 @@ func presenceOf(p *access.Presence) api.Presence {
 	return api.Presence{OwnPresence: api.OwnPresence{Status: string(p.Status), Note: p.Note}, Since: utc(p.Since), Online: p.Online}
 }
 
-// tellPresence adds to accounts that are read what they say of themselves.
+// tellPresence adds to accounts that are read what they say of themselves, where
+// they say something or are online.
 func (c *call) tellPresence(w []api.User, users []access.User) error {
 	all, err := c.directory().Presences(c.ctx(), c.tenant, users)
 	if err != nil {
 		return err
 	}
 	for i := range users {
-		if p, known := all[users[i].ID]; known {
+		if p, known := all[users[i].ID]; known && (p.Online || !p.Since.IsZero()) {
 			told := presenceOf(&p)
 			w[i].Presence = &told
 		}
