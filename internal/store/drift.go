@@ -208,7 +208,7 @@ func (r userRow) derived() bool {
 		return true // it shows otherwise
 	}
 	made, err := userRowOf(r.TenantID, u, access.UserStatus(r.Status))
-	return err != nil || made.Login == r.Login && made.DeletedAt == r.DeletedAt &&
+	return err != nil || made.Login == r.Login && made.Home == r.Home && made.DeletedAt == r.DeletedAt &&
 		made.MailKey == r.MailKey && made.NameKey == r.NameKey && made.Seats == r.Seats && made.Search == r.Search
 }
 
