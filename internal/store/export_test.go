@@ -22,8 +22,13 @@ var Arrange = arrange
 // Rosters bounds how many accounts are searched in memory.
 func (s *Store) Rosters(most int) { s.rosters.most = most }
 
+// ReadAtOnce bounds how many accounts are read into memory while somebody waits.
+func (s *Store) ReadAtOnce(most int64) { s.rosters.atOnce = most }
+
 // Rostered counts those that are.
 func (s *Store) Rostered() (n int) {
+	s.rosters.Lock()
+	defer s.rosters.Unlock()
 	for _, r := range s.rosters.all {
 		n += int(r.size.Load())
 	}

@@ -153,7 +153,7 @@ func (v view) between(after, to access.Revision, only object) (*comparison, erro
 // have changed: they may be imports of thousands. Whether the chain of hashes is
 // whole is left to those who read all of it.
 func (c *comparison) of(only object, after, to access.Revision) error {
-	query := `SELECT kind, name, old_value, new_value FROM revision_change
+	query := `SELECT kind, name, old_value, new_value FROM revision_change ` + strings.Replace(c.byLine, "casbin_rule_line", "revision_change_name", 1) + `
 		WHERE tenant_id = ? AND kind = ? AND name = ? AND revision > ? AND revision <= ? ORDER BY revision, n`
 	return each(c.ctx, c.tx, query, []any{c.tenant.ID, only.kind, only.name, after, to}, func(rows *sql.Rows) error {
 		var r changeRow

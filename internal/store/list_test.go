@@ -219,6 +219,29 @@ func TestFindUsers_follow(t *testing.T) {
 	}
 }
 
+// TestFindUsers_later: as long as the accounts of a large tenant are not in memory
+// yet, the database gives the same answers.
+func TestFindUsers_later(t *testing.T) {
+	for name, open := range databases {
+		t.Run(name, func(t *testing.T) {
+			s, p := accesstest.OpenStore(t, open(t)), staffed(200, 7)
+			s.ReadAtOnce(10)
+			if _, err := s.Apply(t.Context(), p, any1); err != nil {
+				t.Fatal(err)
+			}
+			q := access.UserSearch{Text: "nels", Sort: access.SortName, Most: 7}
+			for came := 0; came < 3; {
+				if got, want := listed(t, s, q), naive(p, q); !slices.Equal(got, want) {
+					t.Fatalf("got  %v\nwant %v", got, want)
+				}
+				if s.Rostered() > 0 {
+					came++
+				}
+			}
+		})
+	}
+}
+
 // TestFindUsers_epoch: after a restore everybody is looked for in what is there
 // then, not in what was there before.
 func TestFindUsers_epoch(t *testing.T) {

@@ -24,6 +24,9 @@ import (
 // 200 bytes each. Lists of tenants that do not fit are read by indexes.
 const maxRosters = 500_000
 
+// readAtOnce is up to how many accounts a roster is read while somebody waits.
+const readAtOnce = 25_000
+
 // maxReplaced is how many changes a roster follows before it is read anew.
 const maxReplaced = 5000
 
@@ -32,6 +35,9 @@ type rosters struct {
 	sync.Mutex
 	all  []*roster
 	most int // accounts of all; maxRosters when 0
+	view func(tenant string, read func(view) error) error
+
+	atOnce int64 // readAtOnce when 0
 }
 
 // roster is the accounts of a tenant, as far as lists need them.
@@ -47,6 +53,7 @@ type roster struct {
 	numbers  map[string]int32
 	strange  bool         // somebody without account is linked to something
 	size     atomic.Int64 // how many entries there are, for others
+	coming   atomic.Bool  // it is being read
 }
 
 // parting is no part of any text in UTF-8.
@@ -155,20 +162,54 @@ func (rs *rosters) use(v view, look func(*roster)) error {
 	if r == nil {
 		return nil
 	}
-	read, err := r.at(v, look)
+	read, err := rs.at(v, r, look)
 	if read {
 		rs.shrink()
 	}
 	return err
 }
 
-func (r *roster) at(v view, look func(*roster)) (read bool, err error) {
+func (rs *rosters) at(v view, r *roster, look func(*roster)) (read bool, err error) {
 	r.Lock()
 	defer r.Unlock()
-	if read, err = r.follow(v); err == nil && r.revision == v.tenant.Revision {
+	stale, err := r.follow(v)
+	if err != nil {
+		return false, err
+	}
+	if stale && v.tenant.Users > cmp.Or(rs.atOnce, readAtOnce) {
+		rs.readLater(r, v.tenant.Code)
+		return false, nil
+	}
+	if stale {
+		if err := r.read(v); err != nil {
+			return false, err
+		}
+	}
+	if r.revision == v.tenant.Revision {
 		look(r)
 	}
-	return read, err
+	return stale, nil
+}
+
+// readLater reads a roster beside what is asked, which the database answers in
+// the meantime: it may take longer than a request has time.
+func (rs *rosters) readLater(r *roster, tenant string) {
+	if !r.coming.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		defer r.coming.Store(false)
+		fresh := &roster{}
+		if err := rs.view(tenant, fresh.read); err != nil {
+			return // whoever asks next tries again
+		}
+		r.Lock()
+		r.epoch, r.revision, r.text, r.traits, r.entries = fresh.epoch, fresh.revision, fresh.text, fresh.traits, fresh.entries
+		r.sorted, r.numbers, r.strange = fresh.sorted, fresh.numbers, fresh.strange
+		r.size.Store(int64(r.sorted))
+		r.Unlock()
+		rs.shrink()
+	}()
 }
 
 func (r *roster) count(traits []string) map[string]int {
@@ -188,12 +229,12 @@ func (r *roster) count(traits []string) map[string]int {
 	return counts
 }
 
-// follow brings the roster to the revision of a reading, and tells whether it
-// was read anew.
-func (r *roster) follow(v view) (bool, error) {
+// follow brings the roster to the revision of a reading, or tells that it has to
+// be read anew for that.
+func (r *roster) follow(v view) (stale bool, err error) {
 	t := &v.tenant
 	if r.epoch != t.Epoch {
-		return true, r.read(v)
+		return true, nil
 	}
 	if r.revision >= t.Revision {
 		return false, nil
@@ -203,7 +244,7 @@ func (r *roster) follow(v view) (bool, error) {
 		return false, err
 	}
 	if !all || len(r.entries)-r.sorted+len(ids) > maxReplaced+r.sorted/8 {
-		return true, r.read(v)
+		return true, nil
 	}
 	return false, r.replace(v, ids)
 }

@@ -76,8 +76,9 @@ type Store struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	rosters   rosters
-	fit       atomic.Bool // Check has found nothing wrong
-	counted   sync.Map    // table of a log -> its newest seq when it was last within its bounds
+	closed    context.CancelFunc // ends what is read beside requests
+	fit       atomic.Bool        // Check has found nothing wrong
+	counted   sync.Map           // table of a log -> its newest seq when it was last within its bounds
 }
 
 // Open connects to a database and checks it as Check does. Only a schema that
@@ -86,6 +87,9 @@ type Store struct {
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{driver: o.Driver, maxRules: o.MaxRules, resident: int64(max(o.ResidentUsers, -1)), clock: o.Clock, log: o.Log}
 	s.defaults()
+	closing, closed := context.WithCancel(context.WithoutCancel(ctx))
+	s.closed = closed
+	s.rosters.view = func(tenant string, read func(view) error) error { return s.snapshot(closing, tenant, read) }
 	if err := s.connect(ctx, o); err != nil {
 		return nil, err
 	}
@@ -127,6 +131,7 @@ func (s *Store) connect(ctx context.Context, o Options) error {
 
 // Close ends all connections.
 func (s *Store) Close() error {
+	s.closed()
 	var errs []error
 	for _, db := range []*gorm.DB{s.follow, s.reader, s.db} {
 		if db == nil {
