@@ -25,7 +25,14 @@ grants:
 	texts["roles/clerk.yaml"] += "  - {section: System.Orders.Export, rights: [execute]}\n"
 	texts["roles/clerk.yaml"] = strings.Replace(texts["roles/clerk.yaml"], "grants: [{section: System.Orders, rights: [show, execute]}]", "grants:\n  - {section: System.Orders, rights: [show, execute]}", 1)
 	texts["users/all.yaml"] += `  - {id: steward-1, email: steward-1@example.com, name: Steward 1, groups: [stewards]}
+  - {id: keeper-1, email: keeper-1@example.com, name: Keeper 1, groups: [keepers]}
   - {id: sales-1, email: sales-1@example.com, name: Sales 1, groups: [sales]}
+`
+	texts["groups/keepers.yaml"] = `apiVersion: bailiwick/v1
+kind: Group
+code: keepers
+name: Keepers
+grants: [{section: System.Orders, rights: [inherit, show]}]
 `
 	const at = "/v1/tenants/shop/applications/desk/catalogue"
 	catalogue := func(needs, chats string) string {
@@ -40,6 +47,7 @@ grants:
 		"others would gain what he lacks":     {"", widening, true},
 		"in a dry run, too":                   {"?dry_run=true", widening, true},
 		"what is licensed would be free":      {"", free, true},
+		"a section that others inherit":       {"", strings.Replace(same, `[{`, `[{"path":"System.Orders.Drafts","name":"Drafts"},{`, 1), true},
 		"a label":                             {"", strings.Replace(same, "Export of orders", "Exports", 1), false},
 		"another section, which nobody holds": {"", strings.Replace(same, `[{`, `[{"path":"System.Goods","name":"Goods"},{`, 1), false},
 	} {

@@ -267,29 +267,39 @@ func BreachText(b *access.Breach) string {
 	return b.Guarantee + " would be broken: " + b.String()
 }
 
+// mostSuperusers is as many as are told from others who gain a new section.
+const mostSuperusers = 1000
+
 // indirect: who is no superuser changes what others may do by way of catalogue and
-// licences only as far as he may do it himself. A section that is new, or goes,
-// is what its declaration is about.
+// licences only as far as he may do it himself. Taking a section away is what its
+// declaration is about; of one that is new, he must have what others come to hold.
 func (a *Authority) indirect(ctx context.Context, caller access.Caller, j *judgement) error {
 	was, is := j.before.Frame(), j.after.Frame()
 	if was == is || sameBearing(was, is) {
 		return nil
 	}
-	all, err := a.sights.Consequences(ctx, j.before, j.after, access.ConsequenceOptions{Names: 1})
+	all, err := a.sights.Consequences(ctx, j.before, j.after, access.ConsequenceOptions{Names: mostSuperusers})
 	if err != nil {
 		return err
 	}
-	known := declaredIn(was)
-	for section := range known {
-		known[section] = declaredIn(is)[section]
-	}
+	old, left := declaredIn(was), declaredIn(is)
 	for i := range all.All {
-		x := &all.All[i]
-		if !known[x.Section] {
+		x, sight := &all.All[i], j.before
+		switch {
+		case !left[x.Section]:
 			continue
+		case !old[x.Section]:
+			sight = j.after
+			given, err := superusersOnly(ctx, sight, x)
+			if err != nil {
+				return err
+			}
+			if given {
+				continue
+			}
 		}
 		for _, action := range x.Actions {
-			d, err := j.before.Decide(ctx, &access.Request{Subject: caller.Subject, Section: x.Section, Actions: []access.Action{action}, Scope: x.Scope})
+			d, err := sight.Decide(ctx, &access.Request{Subject: caller.Subject, Section: x.Section, Actions: []access.Action{action}, Scope: x.Scope})
 			if err != nil {
 				return err
 			}
@@ -299,6 +309,22 @@ func (a *Authority) indirect(ctx context.Context, caller access.Caller, j *judge
 		}
 	}
 	return nil
+}
+
+// superusersOnly tells whether a consequence is about nobody but superusers, who
+// may do whatever is new.
+func superusersOnly(ctx context.Context, s access.Sight, x *access.Consequence) (bool, error) {
+	if x.Anonymous || len(x.UserIDs) < x.Users || len(x.GroupCodes) < x.Groups {
+		return false, nil
+	}
+	for kind, ids := range map[access.Kind][]string{access.KindUser: x.UserIDs, access.KindGroup: x.GroupCodes, access.KindApplication: x.Applications} {
+		for _, id := range ids {
+			if held, err := s.Holdings(ctx, access.Name(kind, id), access.Now); err != nil || !held.Superuser {
+				return false, err
+			}
+		}
+	}
+	return true, nil
 }
 
 // sameBearing tells whether catalogue and licences mean the same for decisions.
