@@ -79,7 +79,7 @@ func signed(t *testing.T, key *rsa.PrivateKey, claims map[string]any) string {
 	return text + "." + b64(signature)
 }
 
-// TestFinish_lies (Req 103): a token counts only if the provider signed it, for
+// TestFinish_lies (Req 109): a token counts only if the provider signed it, for
 // us, for this attempt, and it has not expired.
 func TestFinish_lies(t *testing.T) {
 	l := newLiar(t)

@@ -15,7 +15,7 @@ import (
 
 const password = "correct horse battery staple"
 
-// TestHasher_flood (Req 101): however many sign in at once, only a few hashes are in
+// TestHasher_flood: however many sign in at once, only a few hashes are in
 // memory, a bounded number waits, and the others are told to come again.
 func TestHasher_flood(t *testing.T) {
 	h := service.NewHasher(service.HashingOptions{AtOnce: 2, Queue: 3})
