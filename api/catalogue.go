@@ -64,9 +64,11 @@ type CatalogueEntry struct {
 
 // CatalogueAction is a further action, granted by name only.
 type CatalogueAction struct {
-	Name        string `json:"name"`
-	Label       string `json:"label,omitempty"`
-	Description string `json:"description,omitempty"`
+	Name  string `json:"name"`
+	Label string `json:"label,omitempty"`
+	// What it is called by language.
+	Labels      map[string]string `json:"labels,omitempty"`
+	Description string            `json:"description,omitempty"`
 }
 
 // Prerequisite is a right on another section that must be held too.
@@ -79,7 +81,9 @@ type Prerequisite struct {
 type CatalogueMenu struct {
 	// The section's name when left out.
 	Label string `json:"label,omitempty"`
-	Order int    `json:"order,omitempty"`
+	// Its text by language; the section's names where there is none.
+	Labels map[string]string `json:"labels,omitempty"`
+	Order  int               `json:"order,omitempty"`
 }
 
 // CataloguePlan tells what registering an application changed, or would change.

@@ -36,6 +36,7 @@ type SectionEntry struct {
 type ActionEntry struct {
 	Name        string
 	Label       string
+	Labels      map[string]string // by language tag
 	Description string
 	Origin      Origin
 }
@@ -49,8 +50,9 @@ type Prerequisite struct {
 
 // MenuEntry places a section in the menu.
 type MenuEntry struct {
-	Label string
-	Order int
+	Label  string            // the section's name when empty
+	Labels map[string]string // by language tag; the section's names where there is none
+	Order  int
 }
 
 // Licence is a feature that a tenant holds, with a number of seats.

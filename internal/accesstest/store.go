@@ -235,8 +235,8 @@ func StorePolicy(tenant string) *access.Policy {
 			Sections: []access.SectionEntry{
 				{Path: "System", Name: "All", Names: map[string]string{"de": "Alles"}, Family: "F", Origin: at(6)},
 				{
-					Path: "System.Orders", Licence: "chats", Menu: &access.MenuEntry{Label: "Orders", Order: 3}, Cascade: true,
-					Actions:       []access.ActionEntry{{Name: "send", Label: "Send", Description: "by mail", Origin: at(7)}},
+					Path: "System.Orders", Licence: "chats", Menu: &access.MenuEntry{Label: "Orders", Labels: map[string]string{"de": "Bestellungen"}, Order: 3}, Cascade: true,
+					Actions:       []access.ActionEntry{{Name: "send", Label: "Send", Labels: map[string]string{"de": "Senden"}, Description: "by mail", Origin: at(7)}},
 					Prerequisites: []access.Prerequisite{{Section: "System.Stores", Rights: access.Show, Origin: at(8)}},
 				},
 				{Path: "System.Stores", Field: true},

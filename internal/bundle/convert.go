@@ -127,7 +127,7 @@ func (e *sectionEntry) section() access.SectionEntry {
 	}
 	for _, a := range e.Actions {
 		if a.Name != "" {
-			s.Actions = append(s.Actions, access.ActionEntry{Name: a.Name, Label: a.Label, Description: a.Description, Origin: a.Origin})
+			s.Actions = append(s.Actions, access.ActionEntry{Name: a.Name, Label: a.Label, Labels: a.Labels, Description: a.Description, Origin: a.Origin})
 		}
 	}
 	for _, q := range e.Prerequisites {
@@ -138,7 +138,7 @@ func (e *sectionEntry) section() access.SectionEntry {
 		}
 	}
 	if e.Menu != nil {
-		s.Menu = &access.MenuEntry{Label: e.Menu.Label, Order: e.Menu.Order}
+		s.Menu = &access.MenuEntry{Label: e.Menu.Label, Labels: e.Menu.Labels, Order: e.Menu.Order}
 	}
 	return s
 }

@@ -141,9 +141,10 @@ type sectionEntry struct {
 
 type actionEntry struct {
 	place
-	Name        string `yaml:"name,short" jsonschema:"required" doc:"The action, for instance send."`
-	Label       string `yaml:"label" doc:"Name for people."`
-	Description string `yaml:"description" doc:"What it does, for people."`
+	Name        string            `yaml:"name,short" jsonschema:"required" doc:"The action, for instance send."`
+	Label       string            `yaml:"label" doc:"Name for people."`
+	Labels      map[string]string `yaml:"labels" doc:"Names in other languages, by language tag."`
+	Description string            `yaml:"description" doc:"What it does, for people."`
 }
 
 type prerequisiteEntry struct {
@@ -153,8 +154,9 @@ type prerequisiteEntry struct {
 }
 
 type menuEntry struct {
-	Label string `yaml:"label" doc:"Text of the entry."`
-	Order int    `yaml:"order" doc:"Entries are sorted by this number."`
+	Label  string            `yaml:"label" doc:"Text of the entry; the section's name when left out."`
+	Labels map[string]string `yaml:"labels" doc:"Texts in other languages, by language tag; the section's names where there is none."`
+	Order  int               `yaml:"order" doc:"Entries are sorted by this number."`
 }
 
 type roleFile struct {

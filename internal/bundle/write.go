@@ -190,13 +190,13 @@ func sectionOf(s access.SectionEntry) sectionEntry {
 		Licence: s.Licence, Field: s.Field, Cascade: s.Cascade, Deprecated: s.Deprecated,
 	}
 	for _, a := range s.Actions {
-		e.Actions = append(e.Actions, actionEntry{Name: a.Name, Label: a.Label, Description: a.Description})
+		e.Actions = append(e.Actions, actionEntry{Name: a.Name, Label: a.Label, Labels: a.Labels, Description: a.Description})
 	}
 	for _, q := range s.Prerequisites {
 		e.Prerequisites = append(e.Prerequisites, prerequisiteEntry{Section: string(q.Section), Rights: standardRights(q.Rights)})
 	}
 	if s.Menu != nil {
-		e.Menu = &menuEntry{Label: s.Menu.Label, Order: s.Menu.Order}
+		e.Menu = &menuEntry{Label: s.Menu.Label, Labels: s.Menu.Labels, Order: s.Menu.Order}
 	}
 	return e
 }

@@ -65,9 +65,9 @@ var catalogueRoutes = []route{
 var (
 	catalogueNames    = names{known: slices.Concat([]string{"name", "names", "description", "version", "sections"}, editMembers), closed: true}
 	sectionNames      = names{known: []string{"path", "name", "names", "description", "family", "actions", "prerequisites", "licence", "menu", "field", "cascade", "deprecated"}, closed: true}
-	catalogueAction   = names{known: []string{"name", "label", "description"}, closed: true}
+	catalogueAction   = names{known: []string{"name", "label", "labels", "description"}, closed: true}
 	prerequisiteNames = names{known: []string{"section", "rights"}, closed: true}
-	menuNames         = names{known: []string{"label", "order"}, closed: true}
+	menuNames         = names{known: []string{"label", "labels", "order"}, closed: true}
 	appRightsNames    = names{known: slices.Concat([]string{"roles", "grants"}, editMembers), closed: true}
 )
 
@@ -123,7 +123,7 @@ func entryOf(s *access.SectionEntry) api.CatalogueEntry {
 		w.Prerequisites = append(w.Prerequisites, api.Prerequisite{Section: string(q.Section), Rights: q.Rights.Names()})
 	}
 	if s.Menu != nil {
-		w.Menu = &api.CatalogueMenu{Label: s.Menu.Label, Order: s.Menu.Order}
+		w.Menu = &api.CatalogueMenu{Label: s.Menu.Label, Labels: s.Menu.Labels, Order: s.Menu.Order}
 	}
 	return w
 }
@@ -131,7 +131,7 @@ func entryOf(s *access.SectionEntry) api.CatalogueEntry {
 func actionsDeclared(s *access.SectionEntry) []api.CatalogueAction {
 	var all []api.CatalogueAction
 	for _, a := range s.Actions {
-		all = append(all, api.CatalogueAction{Name: a.Name, Label: a.Label, Description: a.Description})
+		all = append(all, api.CatalogueAction{Name: a.Name, Label: a.Label, Labels: a.Labels, Description: a.Description})
 	}
 	return all
 }
@@ -269,8 +269,11 @@ func (r *reader) menuEntry(field string, to **access.MenuEntry) error {
 	}
 	*to = &access.MenuEntry{}
 	return r.object(field, &menuNames, func(name string) error {
-		if name == "label" {
+		switch name {
+		case "label":
 			return r.text(field+"."+name, &(*to).Label)
+		case "labels":
+			return r.labels(field+"."+name, &(*to).Labels)
 		}
 		var n int64
 		err := r.integer(field+"."+name, &n)
@@ -292,6 +295,8 @@ func (r *reader) declaredActions(field string, to *[]access.ActionEntry) error {
 				return r.text(at+"."+name, &a.Name)
 			case "label":
 				return r.text(at+"."+name, &a.Label)
+			case "labels":
+				return r.labels(at+"."+name, &a.Labels)
 			}
 			return r.prose(at+"."+name, &a.Description)
 		})
@@ -400,11 +405,21 @@ func familiesOf(all []access.Application, language string) []api.RightsFamily {
 			f := &families[at[heading]]
 			f.Sections = append(f.Sections, api.RightsEntry{
 				Section: string(s.Path), Application: a.Code, Description: s.Description, Licence: s.Licence, Field: s.Field, Cascade: s.Cascade,
-				Deprecated: s.Deprecated, Label: cmp.Or(service.InLanguage(s.Names, language, s.Name), string(s.Path)), Actions: actionsDeclared(s),
+				Deprecated: s.Deprecated, Label: cmp.Or(service.InLanguage(s.Names, language, s.Name), string(s.Path)), Actions: actionsLabelled(s, language),
 			})
 		}
 	}
 	return families
+}
+
+// actionsLabelled are the further actions of a section, labelled in a language.
+func actionsLabelled(s *access.SectionEntry, language string) []api.CatalogueAction {
+	all := actionsDeclared(s)
+	for i := range all {
+		a := &all[i]
+		a.Label, a.Labels = service.InLanguage(a.Labels, language, a.Label), nil
+	}
+	return all
 }
 
 // language gives the language that labels are wanted in.

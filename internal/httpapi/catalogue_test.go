@@ -92,7 +92,7 @@ func (s sample) revision() uint64 {
 }
 
 const sends = `{"name":"Mailer","names":{"de":"Versand"},"version":"1","sections":[
-	{"path":"Mailer.Lists","name":"Lists","names":{"de":"Verteiler","pt-BR":"Listas"},"family":"Mailings","actions":[{"name":"send","label":"Send"},{"name":"test"}],"menu":{"label":"Lists","order":5}},
+	{"path":"Mailer.Lists","name":"Lists","names":{"de":"Verteiler","pt-BR":"Listas"},"family":"Mailings","actions":[{"name":"send","label":"Send","labels":{"de":"Senden"}},{"name":"test"}],"menu":{"label":"Lists","labels":{"de":"Verteilerlisten"},"order":5}},
 	{"path":"Mailer.Price","name":"Price","field":true,"prerequisites":[{"section":"Mailer.Lists","rights":["show"]}]}]}`
 
 // Req 66, 68: an application registers its sections as often as it starts.
@@ -278,7 +278,7 @@ func TestRightsCatalogue(t *testing.T) {
 					t.Errorf("%s is not described", e.Section)
 				}
 				if e.Section == "CRM.Orders" {
-					found = f.Family == "Orders and customers" && e.Label == "Bestellungen" && len(e.Actions) == 1
+					found = f.Family == "Orders and customers" && e.Label == "Bestellungen" && len(e.Actions) == 1 && e.Actions[0].Label == "Bestellungen annehmen"
 				}
 			}
 		}
@@ -329,6 +329,8 @@ func TestCatalogue_badInput(t *testing.T) {
 		"a path twice":                 {`{"name":"T","sections":[{"path":"Till","name":"X"},{"path":"Till","name":"X"}]}`, "sections[1].path"},
 		"a language that is none":      {entry(`"names":{"german":"X"}`), "sections[0].names"},
 		"a label that is none":         {entry(`"names":{"de":3}`), "sections[0].names.de"},
+		"a menu in no language":        {entry(`"menu":{"labels":{"german":"X"}}`), "sections[0].menu.labels"},
+		"an action in no language":     {entry(`"actions":[{"name":"send","labels":{"":"X"}}]`), "sections[0].actions[0].labels"},
 		"an action that is standard":   {entry(`"actions":[{"name":"show"}]`), "sections[0].actions[0]"},
 		"an action in capitals":        {entry(`"actions":[{"name":"Send"}]`), "sections[0].actions[0]"},
 		"an action twice":              {entry(`"actions":[{"name":"send"},{"name":"send"}]`), "sections[0].actions[1]"},

@@ -503,15 +503,21 @@ func validSection(at string, s *access.SectionEntry) error {
 	if s.Licence != "" {
 		errs = append(errs, access.ValidCode(at+"licence", s.Licence))
 	}
-	if s.Menu != nil && s.Menu.Label != "" {
-		errs = append(errs, access.ValidName(at+"menu.label", s.Menu.Label))
+	if s.Menu != nil {
+		errs = append(errs, validLabels(at+"menu.label", s.Menu.Label, s.Menu.Labels)...)
 	}
 	for i, a := range s.Actions {
-		if a.Label != "" {
-			errs = append(errs, access.ValidName(fmt.Sprintf("%sactions[%d].label", at, i), a.Label))
-		}
+		errs = append(errs, validLabels(fmt.Sprintf("%sactions[%d].label", at, i), a.Label, a.Labels)...)
 	}
 	return firstOf(errs)
+}
+
+func validLabels(field, label string, labels map[string]string) []error {
+	errs := []error{validNames(field+"s", labels)}
+	if label != "" {
+		errs = append(errs, access.ValidName(field, label))
+	}
+	return errs
 }
 
 func firstOf(errs []error) error {

@@ -277,7 +277,11 @@ func (m *menu) grow(of access.Section) []NavigationEntry {
 		case len(below) > 0:
 			e.Order = below[0].Order
 		}
-		e.Label = cmp.Or(InLanguage(s.Names, m.language, e.Label), string(path))
+		e.Label = InLanguage(s.Names, m.language, e.Label)
+		if s.Menu != nil {
+			e.Label = InLanguage(s.Menu.Labels, m.language, e.Label)
+		}
+		e.Label = cmp.Or(e.Label, string(path))
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b NavigationEntry) int {

@@ -32,10 +32,11 @@ type sectionDocument struct {
 }
 
 type actionDocument struct {
-	Name        string `json:"name"`
-	Label       string `json:"label,omitempty"`
-	Description string `json:"description,omitempty"`
-	Origin      place  `json:"origin,omitzero"`
+	Name        string            `json:"name"`
+	Label       string            `json:"label,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Origin      place             `json:"origin,omitzero"`
 }
 
 type prerequisiteDocument struct {
@@ -45,8 +46,9 @@ type prerequisiteDocument struct {
 }
 
 type menuDocument struct {
-	Label string `json:"label,omitempty"`
-	Order int    `json:"order,omitempty"`
+	Label  string            `json:"label,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Order  int               `json:"order,omitempty"`
 }
 
 func applicationOf(a access.Application) applicationDocument {
@@ -72,7 +74,7 @@ func sectionOf(s access.SectionEntry) sectionDocument {
 		Licence: s.Licence, Field: s.Field, Cascade: s.Cascade, Deprecated: s.Deprecated, Origin: place(s.Origin),
 	}
 	if s.Menu != nil {
-		d.Menu = &menuDocument{Label: s.Menu.Label, Order: s.Menu.Order}
+		d.Menu = &menuDocument{Label: s.Menu.Label, Labels: s.Menu.Labels, Order: s.Menu.Order}
 	}
 	return d
 }
@@ -84,17 +86,17 @@ func (d sectionDocument) section() access.SectionEntry {
 		Licence: d.Licence, Field: d.Field, Cascade: d.Cascade, Deprecated: d.Deprecated, Origin: access.Origin(d.Origin),
 	}
 	if d.Menu != nil {
-		s.Menu = &access.MenuEntry{Label: d.Menu.Label, Order: d.Menu.Order}
+		s.Menu = &access.MenuEntry{Label: d.Menu.Label, Labels: d.Menu.Labels, Order: d.Menu.Order}
 	}
 	return s
 }
 
 func actionOf(a access.ActionEntry) actionDocument {
-	return actionDocument{Name: a.Name, Label: a.Label, Description: a.Description, Origin: place(a.Origin)}
+	return actionDocument{Name: a.Name, Label: a.Label, Labels: a.Labels, Description: a.Description, Origin: place(a.Origin)}
 }
 
 func (d actionDocument) action() access.ActionEntry {
-	return access.ActionEntry{Name: d.Name, Label: d.Label, Description: d.Description, Origin: access.Origin(d.Origin)}
+	return access.ActionEntry{Name: d.Name, Label: d.Label, Labels: d.Labels, Description: d.Description, Origin: access.Origin(d.Origin)}
 }
 
 func prerequisiteOf(p access.Prerequisite) prerequisiteDocument {
