@@ -47,7 +47,7 @@ policy is invalid and 4 when one of its decision tests fails.`,
 		Annotations: map[string]string{formats: "markdown"},
 	}
 	at := adminFlags(cmd)
-	at.tenantFlag(cmd, "tenant to plan for")
+	at.bundleTenantFlag(cmd, "tenant to plan for")
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "file to keep the plan in, for policy apply")
 	f.IntVar(&asked.Last, "last", 1000, "how many of the last recorded decisions to ask again")
@@ -58,7 +58,7 @@ policy is invalid and 4 when one of its decision tests fails.`,
 			return err
 		}
 		return c.administer(cmd.Context(), at, func(a administration) error {
-			plan, err := a.PlanPolicy(cmd.Context(), at.tenant, asked, c.progress())
+			plan, err := a.PlanPolicy(cmd.Context(), at.tenantOf(asked.Files), asked, c.progress())
 			if err != nil {
 				return placed(dirs[0], err)
 			}
@@ -134,7 +134,7 @@ func (c *cli) colours() map[string]string {
 	if !terminal(c.out) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
-	return map[string]string{"lost": "\033[31m", "removed": "\033[31m", "gained": "\033[32m", "added": "\033[32m", "changed": "\033[33m", "": "\033[0m"}
+	return map[string]string{"lost": "\033[31m", "gained": "\033[32m", "changed": "\033[33m", "": "\033[0m"}
 }
 
 // maxScreen is how many lines are shown without a pager.
@@ -185,9 +185,7 @@ func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]stri
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	section(w, "operations", len(p.Operations))
-	for _, o := range p.Operations {
-		fmt.Fprintf(w, "  %s %s\n", tint(o.Verb), o.Text)
-	}
+	writeOperations(w, p.Operations, len(colour) > 0)
 	writeConsequences(w, &p.Consequences, tint)
 	section(w, "decisions that would turn", p.Decisions.Turned)
 	for _, d := range p.Decisions.All {
@@ -303,10 +301,10 @@ checked and tested again before anything is written, and written as one revision
 		Args: exactly(1),
 	}
 	at := adminFlags(cmd)
-	at.tenantFlag(cmd, "tenant to change; that of the plan where one is applied")
+	at.bundleTenantFlag(cmd, "tenant to change; that of the plan where one is applied")
 	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for the history")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		tenant, dir, err := c.applied(args[0], at.tenant, cmd.Flags().Changed("tenant"), &p)
+		tenant, dir, err := c.applied(args[0], at, cmd.Flags().Changed("tenant"), &p)
 		if err != nil {
 			return err
 		}
@@ -328,14 +326,14 @@ checked and tested again before anything is written, and written as one revision
 
 // applied reads what is to be applied, and tells to which tenant and from which
 // folder it came, which need not be there any more.
-func (c *cli) applied(path, tenant string, named bool, p *api.Policy) (to, dir string, err error) {
+func (c *cli) applied(path string, at *target, named bool, p *api.Policy) (to, dir string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", "", usage("%s does not exist; name a folder of policy files, or a plan", path)
 	}
 	if info.IsDir() {
 		p.Files, err = texts(path)
-		return tenant, path, err
+		return at.tenantOf(p.Files), path, err
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // the caller names the file on purpose
 	if err != nil {
@@ -345,8 +343,8 @@ func (c *cli) applied(path, tenant string, named bool, p *api.Policy) (to, dir s
 	if err := json.Unmarshal(text, &plan); err != nil || plan.Plan == "" || len(plan.Files) == 0 {
 		return "", "", usage("%s is no plan that policy plan --out has written", path)
 	}
-	if named && tenant != plan.Tenant {
-		return "", "", usage("the plan was made for tenant %s, not %s", plan.Tenant, tenant)
+	if named && at.tenant != plan.Tenant {
+		return "", "", usage("the plan was made for tenant %s, not %s", plan.Tenant, at.tenant)
 	}
 	p.Files, p.BaseRevision, p.Plan = plan.Files, plan.BaseRevision, plan.Plan
 	return plan.Tenant, plan.Folder, nil

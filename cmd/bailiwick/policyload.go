@@ -32,7 +32,7 @@ tests fails.`,
 		Args: exactly(1),
 	}
 	at := adminFlags(cmd)
-	at.tenantFlag(cmd, "tenant to load the policy into")
+	at.bundleTenantFlag(cmd, "tenant to load the policy into")
 	f := cmd.Flags()
 	f.StringVar(&p.Reason, "reason", "", "why, for the history")
 	f.Uint64Var(&p.BaseRevision, "base", 0, "refuse when the tenant is no longer at this revision")
@@ -44,7 +44,7 @@ tests fails.`,
 			return err
 		}
 		return c.administer(cmd.Context(), at, func(a administration) error {
-			loaded, err := a.LoadPolicy(cmd.Context(), at.tenant, p)
+			loaded, err := a.LoadPolicy(cmd.Context(), at.tenantOf(p.Files), p)
 			if err != nil {
 				return placed(dirs[0], err)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -68,6 +69,24 @@ func tenantFlag(cmd *cobra.Command, to *string, usage string) {
 			*to = named
 		}
 	}
+}
+
+// bundleTenantFlag names the tenant that policy files go to: the one that they are
+// for, where neither flag nor variable say otherwise. Those of one tenant put into
+// force in another one by a slip would replace all that it has.
+func (t *target) bundleTenantFlag(cmd *cobra.Command, usage string) {
+	t.tenantFlag(cmd, usage+"; the one of bundle.yaml when left out")
+	cmd.Flags().Lookup("tenant").DefValue = ""
+	t.tenant = ""
+}
+
+// tenantOf gives the tenant that files go to.
+func (t *target) tenantOf(files map[string]string) string {
+	var bundle struct{ Tenant string }
+	if t.tenant == "" && yaml.Unmarshal([]byte(files["bundle.yaml"]), &bundle) != nil {
+		bundle.Tenant = "" // the reader of policies says what is wrong
+	}
+	return cmp.Or(t.tenant, bundle.Tenant, access.DefaultTenant)
 }
 
 // open finds whom to ask, and about which tenant. Files are asked through the
