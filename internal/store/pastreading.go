@@ -139,11 +139,7 @@ func (r *pastReading) CountHolders(kind access.Kind, codes []string) (map[string
 func (r *pastReading) CountSeats() (map[string]int, error) {
 	seats := map[string]int{}
 	err := r.EachUser(func(u access.User) error {
-		if u.Status != access.UserDeleted {
-			for _, feature := range u.Licences {
-				seats[feature]++
-			}
-		}
+		addSeats(seats, &u, 1)
 		return nil
 	})
 	return seats, err
