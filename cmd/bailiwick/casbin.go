@@ -185,10 +185,8 @@ func casbinDecide(e casbinEnforcer, rules []access.Rule, r plan.Request) casbinA
 
 // inviteQuestions tells somebody at a terminal why nothing happens.
 func (c *cli) inviteQuestions() {
-	if f, ok := c.in.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			fmt.Fprintln(c.err, `type questions such as ["alice", "data1", "read"], one a line`)
-		}
+	if terminal(c.in) {
+		fmt.Fprintln(c.err, `type questions such as ["alice", "data1", "read"], one a line`)
 	}
 }
 

@@ -18,7 +18,11 @@ func concerned(x *api.Consequences) string {
 		plural(x.Groups, "group", "groups"), plural(x.Applications, "application", "applications"))
 }
 
-func writeConsequences(w io.Writer, x *api.Consequences, tint func(string) string) {
+// turnColours are what turns are written in.
+var turnColours = map[string]string{"lost": red, "gained": green, "changed": yellow}
+
+func writeConsequences(w io.Writer, x *api.Consequences, colour bool) {
+	tint := func(turn string) string { return paint(turn, turnColours[turn], colour) }
 	section(w, "consequences", x.Total)
 	for _, who := range x.SuperusersMade {
 		fmt.Fprintf(w, "  %s user %s becomes a superuser\n", tint("gained"), who)
@@ -43,12 +47,7 @@ func (c *cli) writeForetold(w io.Writer, f *api.Foretold) {
 	for _, b := range f.Broken {
 		fmt.Fprintf(w, "broken: %s\n", b.Text)
 	}
-	writeConsequences(w, f.Consequences, tinted(c.colours()))
-}
-
-// tinted gives what writes a word in its colour.
-func tinted(colour map[string]string) func(string) string {
-	return func(word string) string { return colour[word] + word + colour[""] }
+	writeConsequences(w, f.Consequences, colours(c.out))
 }
 
 // paged shows an answer that may be long.

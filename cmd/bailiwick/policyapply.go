@@ -100,7 +100,7 @@ func (c *cli) showPlan(dir string, plan api.PolicyPlan) error {
 	case "markdown":
 		writePlanMarkdown(&text, dir, &plan)
 	default:
-		writePlan(&text, dir, plan, c.colours())
+		writePlan(&text, dir, plan, colours(c.out))
 	}
 	if err := c.page(text.Bytes()); err != nil {
 		return err
@@ -112,8 +112,8 @@ func (c *cli) showPlan(dir string, plan api.PolicyPlan) error {
 }
 
 // terminal tells whether a stream is one that a person looks at.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+func terminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
@@ -127,14 +127,6 @@ func (c *cli) progress() func(api.Progress) {
 		return nil
 	}
 	return func(p api.Progress) { fmt.Fprintf(c.err, "\r%s: %d of %d\033[K", p.Stage, p.Done, p.Total) }
-}
-
-// colours gives what turns are written in; nothing unless to a terminal.
-func (c *cli) colours() map[string]string {
-	if !terminal(c.out) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return nil
-	}
-	return map[string]string{"lost": "\033[31m", "gained": "\033[32m", "changed": "\033[33m", "": "\033[0m"}
 }
 
 // maxScreen is how many lines are shown without a pager.
@@ -175,8 +167,7 @@ func summary(p *api.PolicyPlan) []string {
 		fmt.Sprintf("%d of %s would turn", p.Decisions.Turned, plural(p.Decisions.Asked, "recorded decision", "recorded decisions")))
 }
 
-func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]string) {
-	tint := tinted(colour)
+func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour bool) {
 	writeLines(w, summary(&p))
 	for _, b := range p.Broken {
 		fmt.Fprintf(w, "broken: %s\n", b.Text)
@@ -185,8 +176,8 @@ func writePlan(w io.Writer, dir string, p api.PolicyPlan, colour map[string]stri
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	section(w, "operations", len(p.Operations))
-	writeOperations(w, p.Operations, len(colour) > 0)
-	writeConsequences(w, &p.Consequences, tint)
+	writeOperations(w, p.Operations, colour)
+	writeConsequences(w, &p.Consequences, colour)
 	section(w, "decisions that would turn", p.Decisions.Turned)
 	for _, d := range p.Decisions.All {
 		fmt.Fprintf(w, "  %s\n", turned(&d))

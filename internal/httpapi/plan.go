@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/bailiwick/bailiwick/api"
 	"github.com/bailiwick/bailiwick/internal/access"
@@ -44,12 +45,7 @@ func rehearsable(all []route) []route {
 }
 
 func hasParam(params []param, name string) bool {
-	for i := range params {
-		if params[i].name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(params, func(p param) bool { return p.name == name })
 }
 
 // rehearsing tells whether the change is only to be rehearsed.
