@@ -315,7 +315,9 @@ func TestSession_own(t *testing.T) {
 	s := newSite(t, embedded(t))
 	first, other := s.member(t, "sales-1"), s.member(t, "operator-1")
 	second, third := s.browser(t), s.browser(t)
+	s.forward(time.Second)
 	second.signIn("sales-1@example.com", ownPassword)
+	s.forward(time.Second)
 	third.signIn("sales-1@example.com", ownPassword)
 	var list api.Sessions
 	first.send("GET", "/v1/sessions", "").want(200, "").into(&list)

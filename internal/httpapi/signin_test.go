@@ -101,7 +101,10 @@ users:
 func newSite(t *testing.T, o store.Options) *site {
 	t.Helper()
 	s := &site{clock: &atomic.Int64{}}
-	now := func() time.Time { return time.Now().Add(time.Duration(s.clock.Load())) }
+	// Time passes where a test says so: a code of thirty seconds, or a wait after a
+	// wrong password, is then over on a slow machine when it is over on a fast one.
+	begun := time.Now()
+	now := func() time.Time { return begun.Add(time.Duration(s.clock.Load())) }
 	o.Clock = now
 	s.house = newHouseOn(t, o)
 	s.now = now
