@@ -96,77 +96,19 @@ folder that is removed at the end, the sample tenants, and a key.`,
 // serve is the wiring: every room, from the store up to the door, and down
 // again in reverse when ctx ends.
 func (c *cli) serve(ctx context.Context, s serving) (err error) {
-	cfg := s.config
-	log := c.log(cfg.Log)
-	limitMemory(cfg.Server, log)
-	traces, err := openTracing(ctx, os.Getenv, log)
+	log := c.log(s.config.Log)
+	limitMemory(s.config.Server, log)
+	o, err := c.openHouse(ctx, s, log)
+	defer func() { err = errors.Join(err, o.close()) }()
 	if err != nil {
 		return err
 	}
-	defer traces.close()
-
-	db, err := openStore(ctx, cfg, log, s.migrate)
+	first, err := c.start(ctx, s, o, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-
-	near, err := openCaches(ctx, cfg.Cache, s.dev, traces, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, near.close()) }()
-
-	seals, err := secondFactors(cfg, log)
-	if err != nil {
-		return err
-	}
-	mails, err := openMails(db, cfg, log)
-	if err != nil {
-		return err
-	}
-	rooms := &noted{storage: db}
-	house := furnish(traceReading(rooms, traces), near, cfg, "http", aside{mails: mails, seals: seals}, log)
-	if err := house.trust(cfg); err != nil {
-		return err
-	}
-	house.compareWithStock(db, cfg.Shadow, log)
-	kept, err := openRecording(cfg.Decisions, db, c.out, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, kept.close()) }()
-	house.record(kept)
-	house.lookBack(db, cfg.Decisions, log)
-	var first readyAnswer
-	first.APIKey, err = c.firstSteps(ctx, s, db, house)
-	if err != nil {
-		return err
-	}
-	c.say("loading policies")
-	if err := house.moveIn(ctx); err != nil {
-		return err
-	}
-	if !rooms.policy.Load() && !s.allowEmpty {
-		return errEmpty
-	}
-	if first.SignIn, first.Superusers, err = invite(ctx, s.dev, house); err != nil {
-		log.Warn("no link for a superuser could be made; see bailiwick superuser link", "error", err) // questions can be answered
-	}
-
-	replicas := house.replicas(db, service.ReplicasOptions{Log: log})
-	door, err := httpapi.NewServer(httpapi.Options{
-		Replicas:  replicas,
-		Decisions: house.decisions, Policies: house.policies, Tenants: house.tenants,
-		Directory: house.directory, History: house.history, Keys: house.keys, Accounts: house.accounts, Follower: house.follower, ConditionErrors: house.engine.ConditionErrors,
-		Series: func() []httpapi.Series {
-			return slices.Concat(near.series(house.kept), house.shadowSeries(), mailSeries(mails), kept.series(), house.replaySeries(), house.auditSeries())
-		},
-		Records: house.records, Reports: service.NewReports(house.history, house.records), Recording: house.auditTrouble(kept), Refusals: house.refusals, Trails: service.NewTrails(db, house.authority),
-		Shadow: house.warnings(), Tracing: traces.spans(),
-		PublicURL: cfg.Server.PublicURL, TrustedProxies: cfg.Server.TrustedProxies,
-		MetricsApart: cfg.Server.MetricsListen != "", Log: log, Bounds: bounds(cfg.Server), Places: httpapi.Places(cfg.Server.Places),
-	})
+	replicas := o.house.replicas(o.db, service.ReplicasOptions{Log: log})
+	door, err := httpapi.NewServer(o.door(s.config.Server, replicas, log))
 	if err != nil {
 		return err
 	}
@@ -174,27 +116,138 @@ func (c *cli) serve(ctx context.Context, s serving) (err error) {
 	if err != nil {
 		return err
 	}
-	stopMetrics, err := serveMetrics(ctx, cfg.Server, door)
+	stop, err := o.run(ctx, s.config, door, log)
+	defer stop()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	defer stopMetrics()
-
-	following := follow(ctx, house, near)
-	defer following()
-	defer mailing(ctx, mails)()
-	house.startShadow(ctx)
-	signing, err := house.sign(ctx, db, cfg, log)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	defer signing()
-	defer house.recordRefusals(ctx)()
 	defer beating(ctx, replicas, listener.Addr().String())()
-	if err := c.ready(ctx, s, house, listener, first); err != nil {
+	if err := c.ready(ctx, s, o.house, listener, first); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	return door.Serve(ctx, listener)
+}
+
+// opened is what a server has opened: its house, and what the house stands on.
+type opened struct {
+	traces tracing
+	db     *store.Store
+	near   *caches
+	mails  *service.Mails
+	rooms  *noted
+	house  *house
+	kept   *recording
+
+	undo []func() error
+}
+
+// later says what ends something that was opened.
+func (o *opened) later(end func() error) { o.undo = append(o.undo, end) }
+
+// close ends everything, what was opened last first.
+func (o *opened) close() error {
+	var all []error
+	for _, end := range slices.Backward(o.undo) {
+		all = append(all, end())
+	}
+	return errors.Join(all...)
+}
+
+// openHouse opens everything. What it gives must be closed also where it fails.
+func (c *cli) openHouse(ctx context.Context, s serving, log *slog.Logger) (o *opened, err error) {
+	cfg := s.config
+	o = &opened{}
+	if o.traces, err = openTracing(ctx, os.Getenv, log); err != nil {
+		return o, err
+	}
+	o.later(func() error { o.traces.close(); return nil })
+	if o.db, err = openStore(ctx, cfg, log, s.migrate); err != nil {
+		return o, err
+	}
+	o.later(o.db.Close)
+	if o.near, err = openCaches(ctx, cfg.Cache, s.dev, o.traces, log); err != nil {
+		return o, err
+	}
+	o.later(o.near.close)
+	seals, err := secondFactors(cfg, log)
+	if err != nil {
+		return o, err
+	}
+	if o.mails, err = openMails(o.db, cfg, log); err != nil {
+		return o, err
+	}
+	o.rooms = &noted{storage: o.db}
+	o.house = furnish(traceReading(o.rooms, o.traces), o.near, cfg, "http", aside{mails: o.mails, seals: seals}, log)
+	if err := o.house.trust(cfg); err != nil {
+		return o, err
+	}
+	o.house.compareWithStock(o.db, cfg.Shadow, log)
+	if o.kept, err = openRecording(cfg.Decisions, o.db, c.out, log); err != nil {
+		return o, err
+	}
+	o.later(o.kept.close)
+	o.house.record(o.kept)
+	o.house.lookBack(o.db, cfg.Decisions, log)
+	return o, nil
+}
+
+// start has every tenant decide by its newest revision, and gives what whoever
+// started the server needs to go on.
+func (c *cli) start(ctx context.Context, s serving, o *opened, log *slog.Logger) (first readyAnswer, err error) {
+	if first.APIKey, err = c.firstSteps(ctx, s, o.db, o.house); err != nil {
+		return first, err
+	}
+	c.say("loading policies")
+	if err := o.house.moveIn(ctx); err != nil {
+		return first, err
+	}
+	if !o.rooms.policy.Load() && !s.allowEmpty {
+		return first, errEmpty
+	}
+	if first.SignIn, first.Superusers, err = invite(ctx, s.dev, o.house); err != nil {
+		log.Warn("no link for a superuser could be made; see bailiwick superuser link", "error", err) // questions can be answered
+	}
+	return first, nil
+}
+
+// door says what stands behind the HTTP server.
+func (o *opened) door(s config.Server, replicas *service.Replicas, log *slog.Logger) httpapi.Options {
+	h := o.house
+	return httpapi.Options{
+		Replicas:  replicas,
+		Decisions: h.decisions, Policies: h.policies, Tenants: h.tenants,
+		Directory: h.directory, History: h.history, Keys: h.keys, Accounts: h.accounts, Follower: h.follower, ConditionErrors: h.engine.ConditionErrors,
+		Series: func() []httpapi.Series {
+			return slices.Concat(o.near.series(h.kept), h.shadowSeries(), mailSeries(o.mails), o.kept.series(), h.replaySeries(), h.auditSeries())
+		},
+		Records: h.records, Reports: service.NewReports(h.history, h.records), Recording: h.auditTrouble(o.kept), Refusals: h.refusals, Trails: service.NewTrails(o.db, h.authority),
+		Shadow: h.warnings(), Tracing: o.traces.spans(),
+		PublicURL: s.PublicURL, TrustedProxies: s.TrustedProxies,
+		MetricsApart: s.MetricsListen != "", Log: log, Bounds: bounds(s), Places: httpapi.Places(s.Places),
+	}
+}
+
+// run lets everything go on that goes on beside questions, until ctx ends; stop
+// waits for the end of it, and must be called also where run fails.
+func (o *opened) run(ctx context.Context, cfg config.Config, door *httpapi.Server, log *slog.Logger) (stop func(), err error) {
+	var all []func()
+	stop = func() {
+		for _, end := range slices.Backward(all) {
+			end()
+		}
+	}
+	metrics, err := serveMetrics(ctx, cfg.Server, door)
+	if err != nil {
+		return stop, err
+	}
+	all = append(all, metrics, follow(ctx, o.house, o.near), mailing(ctx, o.mails))
+	o.house.startShadow(ctx)
+	signing, err := o.house.sign(ctx, o.db, cfg, log)
+	if err != nil {
+		return stop, err
+	}
+	all = append(all, signing, o.house.recordRefusals(ctx))
+	return stop, nil
 }
 
 func bounds(s config.Server) httpapi.Bounds {
