@@ -50,6 +50,11 @@ func TestMain(m *testing.M) {
 //	note FILE                listen at $NOTES for what is posted there, and keep the last of it in the file
 //	database                 use a fresh database, with the schema and a key for it. Scripts that
 //	                         say so run over SQLite and over MySQL
+//
+// With go test -race all programs here are race-built, servers and commands: a
+// race that one of them finds ends it with code 66. Such a program waits a
+// second before it ends, for goroutines that run on. Servers do; commands have
+// none, and end at once, or most of the time of these tests would be waiting.
 func TestScripts(t *testing.T) { runScripts(t, "", filepath.Join(scripts, "*.txtar")) }
 
 // TestScripts_mysql runs those scripts over MySQL that do not say what they run over.
@@ -85,6 +90,7 @@ func runScripts(t *testing.T, driver string, paths ...string) {
 			policies, err := filepath.Abs("../../policies")
 			env.Setenv("POLICIES", policies)
 			env.Setenv("CONF", filepath.Join(filepath.Dir(policies), "conf"))
+			env.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 			env.Values[serversKey{}] = servers{}
 			env.Values[testKey{}] = t
 			env.Values[driverKey{}] = driver
