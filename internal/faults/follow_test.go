@@ -75,7 +75,7 @@ func (l *lags) take(t *testing.T, user int, revision uint64, replicas ...*replic
 				}
 				break
 			}
-			if time.Since(began) > slack*5*time.Second {
+			if time.Since(began) > 5*time.Second+slack {
 				t.Fatalf("revision %d is not in force after %s", revision, time.Since(began))
 			}
 		}

@@ -31,7 +31,7 @@ func newHouse(t *testing.T, s source, clock func() time.Time, announce func(stri
 	e := engine.New(engine.Options{Clock: clock})
 	keys := service.NewKeys(s, service.KeysOptions{Clock: clock})
 	h.follower = service.NewFollower(e, s, keys, service.FollowerOptions{
-		PollInterval: 20 * time.Millisecond, Clock: clock, Announce: announce,
+		PollInterval: 20 * time.Millisecond, CatchUpWithin: patience, Clock: clock, Announce: announce,
 	})
 	h.policies = service.NewPolicies(asTheyAre{}, e, s, h.follower, nil)
 	h.decisions = service.NewDecisions(e, h.follower, nil)

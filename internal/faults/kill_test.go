@@ -65,7 +65,6 @@ func killOnEach(t *testing.T, rounds int) {
 type killing struct {
 	*site
 	writes   int
-	wrote    chan struct{}   // hears of the first write of a round
 	lucky    int             // cut off, and stored nevertheless
 	revision uint64          // newest that was acknowledged
 	maybe    []staff         // what may be stored: acknowledged last, and tried after that
@@ -81,19 +80,21 @@ func (k *killing) round() {
 		k.writes++
 	}
 	r.agrees(k.maybe[len(k.maybe)-1])
-	k.wrote = make(chan struct{}, 1)
-	var clients sync.WaitGroup
-	clients.Go(func() { k.writePolicies(r) })
-	clients.Go(func() { k.writeKeys(r) })
-	<-k.wrote
+	var clients, begun sync.WaitGroup // each of both has had an answer
+	for _, write := range []func(*replica, func()){k.writePolicies, k.writeKeys} {
+		begun.Add(1)
+		clients.Go(func() { first := sync.OnceFunc(begun.Done); defer first(); write(r, first) })
+	}
+	begun.Wait()
 	time.Sleep(rand.N(80 * time.Millisecond))
 	r.kill()
 	clients.Wait()
 	k.compare()
 }
 
-// writePolicies writes until the replica is gone.
-func (k *killing) writePolicies(r *replica) {
+// writePolicies writes until the replica is gone, and tells of what was
+// acknowledged.
+func (k *killing) writePolicies(r *replica, acknowledged func()) {
 	for {
 		next := k.maybe[0]
 		user := rand.IntN(len(next.in))
@@ -109,15 +110,12 @@ func (k *killing) writePolicies(r *replica) {
 		}
 		k.writes++
 		k.revision, k.maybe = loaded.Revision, []staff{next}
-		select {
-		case k.wrote <- struct{}{}:
-		default:
-		}
+		acknowledged()
 	}
 }
 
 // writeKeys does the same with keys.
-func (k *killing) writeKeys(r *replica) {
+func (k *killing) writeKeys(r *replica, acknowledged func()) {
 	for {
 		a := r.do(http.MethodPost, "/v1/tenants/default/keys", api.NewKey{Kind: "decide", Name: fmt.Sprint("key ", len(k.keys))})
 		if a.status == 0 || a.err != nil {
@@ -129,6 +127,7 @@ func (k *killing) writeKeys(r *replica) {
 			return
 		}
 		k.keys[made.ID] = true
+		acknowledged()
 	}
 }
 

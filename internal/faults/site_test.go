@@ -69,11 +69,11 @@ type site struct {
 	tap    *tap // between the replicas and MySQL; none when nil
 }
 
-// newSite prepares a database. Its replicas look and forget quickly, so that
-// tests need not wait long.
+// newSite prepares a database. Its replicas look often, so that tests need not
+// wait long, and none is stale because its machine is slow.
 func newSite(t testing.TB, o store.Options) *site {
 	t.Helper()
-	s := &site{t: t, store: o, prefix: rand.Text() + ":", flags: []string{"--store-poll-interval=50ms", "--store-stale-after=3s"}}
+	s := &site{t: t, store: o, prefix: rand.Text() + ":", flags: []string{"--store-poll-interval=50ms", "--store-stale-after=1m"}}
 	db := accesstest.OpenStore(t, o)
 	admin := access.Caller{Name: "test", Tenant: access.AllTenants, May: access.KeyAdmin}
 	var err error
@@ -101,7 +101,7 @@ const redisSecret = "a secret of thirty-two characters or more"
 // start starts a replica and waits until it answers.
 func (s *site) start(flags ...string) *replica {
 	s.t.Helper()
-	r := &replica{site: s, said: &lockedBuffer{}, http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	r := &replica{site: s, said: &lockedBuffer{}, http: &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	dsn := s.store.DSN
 	if s.store.Driver == store.MySQL {
 		config, err := mysql.ParseDSN(dsn)
@@ -148,15 +148,15 @@ func (r *replica) run(args []string, env ...string) {
 	r.url = ready.URL
 }
 
-// stop ends a replica as an orchestrator does; a test that failed shows the end
-// of its log.
+// stop ends a replica as an orchestrator does, with more patience; a test that
+// failed shows the end of its log.
 func (r *replica) stop() {
 	if r.cmd.ProcessState != nil {
 		return
 	}
 	r.signal(syscall.SIGCONT)
 	r.signal(syscall.SIGTERM)
-	late := time.AfterFunc(20*time.Second, func() { _ = r.cmd.Process.Kill() })
+	late := time.AfterFunc(patience, func() { _ = r.cmd.Process.Kill() })
 	defer late.Stop()
 	if err := r.cmd.Wait(); err != nil {
 		r.site.t.Errorf("the replica ended with %v", err)
@@ -256,7 +256,7 @@ func (b *lockedBuffer) tail() string {
 }
 
 // patience bounds waits that only a broken program makes long.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // eventually waits until it holds.
 func eventually(t testing.TB, what string, holds func() bool) {

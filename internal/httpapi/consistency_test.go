@@ -26,7 +26,7 @@ func neighbour(t *testing.T, h *house, patience time.Duration) *house {
 	n, o := *h, h.options
 	n.engine = engine.New(engine.Options{})
 	n.follower = service.NewFollower(n.engine, h.store, h.keys, service.FollowerOptions{
-		CatchUpWithin: patience, PollInterval: time.Millisecond, Secret: h.store.Secret,
+		CatchUpWithin: patience, StaleAfter: never, PollInterval: time.Millisecond, Secret: h.store.Secret,
 	})
 	n.authority = service.NewAuthority(n.engine, n.follower, service.AuthorityOptions{})
 	o.Follower, o.Decisions = n.follower, service.NewDecisions(n.engine, n.follower, n.authority)

@@ -136,7 +136,7 @@ func TestReadyz_following(t *testing.T) {
 	if got == nil || got.Tenants != 1 || got.Behind != 0 || got.Age == nil || got.Late != nil {
 		t.Fatalf("at the head: %+v", got)
 	}
-	h.follower = service.NewFollower(engine.New(engine.Options{}), unread{h.store}, h.keys, service.FollowerOptions{})
+	h.follower = service.NewFollower(engine.New(engine.Options{}), unread{h.store}, h.keys, service.FollowerOptions{StaleAfter: never})
 	o := h.options
 	o.Follower = h.follower
 	server, err := httpapi.NewServer(o)

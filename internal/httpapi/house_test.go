@@ -91,6 +91,10 @@ func (h *house) begin(policy fs.FS) {
 	h.root = h.newKey(access.AllTenants, access.KeyAdmin)
 }
 
+// never is a bound of time where a test is about something else: a slow machine
+// makes no difference then.
+const never = time.Hour
+
 // openHouse is a house over a database as it is.
 func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) *house {
 	t.Helper()
@@ -106,7 +110,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	h.engine = engine.New(engine.Options{Clock: clock, Subjects: h.store})
 	h.keys = service.NewKeys(h.store, service.KeysOptions{Source: "http"})
 	h.follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{
-		Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" }, Secret: h.store.Secret,
+		StaleAfter: never, Clock: clock, Log: log, Scans: func(tenant string) bool { return tenant == "scanned" }, Secret: h.store.Secret,
 	})
 	h.refusals = service.NewRefusals(h.store, service.RefusalsOptions{Clock: clock, Log: log})
 	h.authority = service.NewAuthority(h.engine, h.follower, service.AuthorityOptions{Log: log, Refusals: h.refusals})
@@ -132,7 +136,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 		History:   service.NewHistory(h.store, h.follower, h.authority, h.past, h.policies),
 		Decisions: service.NewDecisions(h.engine, h.follower, h.authority), Policies: h.policies, Tenants: h.tenants,
 		Directory: service.NewDirectory(h.store, h.engine, h.authority, h.follower, service.DirectoryOptions{}),
-		Keys:      h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com",
+		Keys:      h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com", Bounds: httpapi.Bounds{Answer: never},
 		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{Authority: h.authority}),
 	}
 	h.options.Decisions.Recall(h.past)
@@ -335,7 +339,7 @@ var authzenPolicy = files(authzenTexts)
 // yet but its keys.
 func unpolled(h *house) httpapi.Options {
 	o := h.options
-	o.Follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{})
+	o.Follower = service.NewFollower(h.engine, h.store, h.keys, service.FollowerOptions{StaleAfter: never})
 	o.Decisions = service.NewDecisions(h.engine, o.Follower, nil)
 	return o
 }

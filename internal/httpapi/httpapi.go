@@ -250,7 +250,7 @@ func (c *call) handle() error {
 // limitTime ends the work on this request after a while. The function that it
 // gives frees what that holds.
 func (c *call) limitTime(limit time.Duration) (done func()) {
-	ctx, cancel := context.WithTimeout(c.ctx(), limit)
+	ctx, cancel := context.WithTimeout(c.ctx(), max(limit, c.api.o.Bounds.Answer))
 	c.g.Request = c.g.Request.WithContext(ctx)
 	return cancel
 }

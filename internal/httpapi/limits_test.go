@@ -171,6 +171,12 @@ func TestServer_timeouts(t *testing.T) {
 // nothing new should come.
 func TestServer_stopsGracefully(t *testing.T) {
 	h := newHouse(t)
+	began := make(chan struct{}, 1)
+	httpapi.HTTP(h.server).ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateActive {
+			began <- struct{}{}
+		}
+	}
 	address, stop := h.start()
 	c, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
 	h.must(err)
@@ -178,7 +184,7 @@ func TestServer_stopsGracefully(t *testing.T) {
 	_, err = fmt.Fprintf(c, "POST /v1/enforce HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-API-Key: %s\r\nContent-Length: %d\r\n\r\n%s",
 		h.root, len(question), question[:10])
 	h.must(err)
-	time.Sleep(50 * time.Millisecond) // the request has begun
+	<-began
 	done := make(chan error, 1)
 	go func() { done <- stop() }()
 	for h.send(http.MethodGet, "/readyz", "", "").Code != 503 {

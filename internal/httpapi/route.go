@@ -10,7 +10,7 @@ import (
 	"github.com/bailiwick/bailiwick/internal/access"
 )
 
-// requestTime is how long an answer may take.
+// requestTime is how long an answer may take, unless Bounds.Answer is longer.
 const requestTime = 3 * time.Second
 
 // policyTime is how long a policy may take to be read, tested and compiled.

@@ -176,7 +176,7 @@ func TestSearch_unfinished(t *testing.T) {
 		h.server.Handler().ServeHTTP(w, r)
 		h.wantProblem(w, 503, "unavailable")
 	}
-	h.now = func() time.Time { return time.Now().Add(time.Hour) } // the follower is not fresh any more
+	h.now = func() time.Time { return time.Now().Add(2 * never) } // the follower is not fresh any more
 	for path, text := range all {
 		h.wantProblem(h.ask(path, text), 503, "unavailable")
 	}

@@ -16,6 +16,7 @@ type Bounds struct {
 	Head       int           // bytes of the request line and the headers: 64 KiB
 	ReadHeader time.Duration // until the head of a request is there: 5 s
 	Read       time.Duration // until the request is there: 10 s
+	Answer     time.Duration // for an answer: 3 s, and more where a route says so
 	Write      time.Duration // until the answer is sent: 30 s
 	Idle       time.Duration // that an idle connection is kept: 60 s
 	Drain      time.Duration // for requests under way when Serve is to end: 10 s

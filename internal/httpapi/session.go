@@ -55,7 +55,7 @@ func (c *call) cookie() (service.Secret, error) {
 
 // bySession lets in whoever has signed in.
 func (c *call) bySession(secret service.Secret) error {
-	ctx, cancel := context.WithTimeout(c.ctx(), requestTime)
+	ctx, cancel := context.WithTimeout(c.ctx(), max(requestTime, c.api.o.Bounds.Answer))
 	defer cancel()
 	by, err := c.api.o.Accounts.Who(ctx, secret)
 	if err != nil {
