@@ -1,5 +1,7 @@
 package access
 
+import "slices"
+
 // Holding is a rule as it reaches one holder by way of his links: in the
 // narrowest of the scopes that the links and the rule itself name.
 type Holding struct {
@@ -9,6 +11,10 @@ type Holding struct {
 	Effect    Effect
 	Condition string // id, or NoCondition
 	OfSubject bool   // the condition reads attributes of whoever asks
+
+	// Validity is when it reaches the holder, as links and rule together have it.
+	// What has begun already has no beginning any more.
+	Validity Validity
 }
 
 // Holdings is everything that reaches one holder.
@@ -39,6 +45,22 @@ func (h Holdings) Covers(other Holdings, above func(Scope) Scope) (lacking Holdi
 		}
 	}
 	return Holding{}, true
+}
+
+// Lasting leaves out the permissions that do not hold for as long as something else.
+func (h Holdings) Lasting(v Validity) Holdings {
+	left := Holdings{Superuser: h.Superuser}
+	for _, r := range h.Rules {
+		if r.Effect == Deny || Within(r.Validity, v) {
+			left.Rules = append(left.Rules, r)
+		}
+	}
+	return left
+}
+
+// Bounded tells whether some of the permissions begin or end.
+func (h Holdings) Bounded() bool {
+	return slices.ContainsFunc(h.Rules, func(r Holding) bool { return r.Effect != Deny && r.Validity != Validity{} })
 }
 
 // covers looks for each right of a permission by itself, since each may come

@@ -252,12 +252,14 @@ type walk struct {
 	*scratch
 	when  access.Moment
 	stops []stop
+	terms []access.Validity // that stops have; the first is none
 }
 
-// stop is a name that was reached, and in which scope.
+// stop is a name that was reached, in which scope, and for how long: the number of
+// a term.
 type stop struct {
-	name, scope uint32
-	from, link  int
+	name, scope, term uint32
+	from, link        int
 }
 
 // walk visits every name that links lead to, in every scope in which they do.
@@ -278,7 +280,7 @@ func (v *Sight) walk(ctx context.Context, holder string, when access.Moment, vis
 	sc := v.snapshot.scratch()
 	defer sc.end()
 	sc.now, sc.quiet = v.now, true
-	w := &walk{scratch: sc, when: when}
+	w := &walk{scratch: sc, when: when, terms: []access.Validity{{}}}
 	if w.begin(who, given) {
 		w.run(visit)
 	}
@@ -303,7 +305,7 @@ func (w *walk) begin(who access.Subject, given *subject) bool {
 }
 
 func (w *walk) run(visit func(w *walk, at int)) {
-	seen := map[[2]uint32]bool{{w.stops[0].name, w.stops[0].scope}: true}
+	seen := map[[3]uint32]bool{{w.stops[0].name, w.stops[0].scope, 0}: true}
 	at := 0
 	for depth := 0; ; depth++ {
 		end := len(w.stops)
@@ -319,17 +321,47 @@ func (w *walk) run(visit func(w *walk, at int)) {
 	}
 }
 
-func (w *walk) follow(at int, seen map[[2]uint32]bool) {
+// follow goes to where nobody was before, or not for as long.
+func (w *walk) follow(at int, seen map[[3]uint32]bool) {
 	from := w.stops[at]
 	h := w.linesOf(from.name)
 	for i, l := range h.links {
 		scope := w.common(from.scope, l.scope)
-		if scope == 0 || l.to&stranger != 0 || seen[[2]uint32{l.to, scope}] || !w.counts(h.timed(i)) {
+		if scope == 0 || l.to&stranger != 0 || seen[[3]uint32{l.to, scope, 0}] || !w.counts(h.timed(i)) {
 			continue
 		}
-		seen[[2]uint32{l.to, scope}] = true
-		w.stops = append(w.stops, stop{name: l.to, scope: scope, from: at, link: i})
+		next := stop{name: l.to, scope: scope, term: w.term(from.term, h.timed(i)), from: at, link: i}
+		if here := [3]uint32{l.to, scope, next.term}; !seen[here] {
+			seen[here] = true
+			w.stops = append(w.stops, next)
+		}
 	}
+}
+
+// term gives the number of a term within which something hangs upon a gate.
+func (w *walk) term(of uint32, g *gate) uint32 {
+	if g == nil || g.validity == (access.Validity{}) {
+		return of
+	}
+	v := w.validity(of, g)
+	if i := slices.Index(w.terms, v); i >= 0 {
+		return uint32(i) //nolint:gosec // as many as there are links
+	}
+	w.terms = append(w.terms, v)
+	return uint32(len(w.terms) - 1) //nolint:gosec // as many as there are links
+}
+
+// validity is what is left of a term where something hangs upon a gate.
+func (w *walk) validity(of uint32, g *gate) access.Validity {
+	v := w.terms[of]
+	if g == nil {
+		return v
+	}
+	v.Until = access.Sooner(v.Until, g.validity.Until)
+	if from := g.validity.From; from.After(w.now) && from.After(v.From) {
+		v.From = from
+	}
+	return v
 }
 
 // common gives the deeper of two scopes of which one lies in the other, else 0.
@@ -361,13 +393,14 @@ func (w *walk) rules(at int, each func(i int, h access.Holding)) {
 		if scope == 0 || r.section == 0 || !w.counts(h.gate(r)) {
 			continue
 		}
-		each(i, w.holding(h, r, scope))
+		each(i, w.holding(h, r, scope, s.term))
 	}
 }
 
-func (w *walk) holding(h *held, r *rule, scope uint32) access.Holding {
+func (w *walk) holding(h *held, r *rule, scope, term uint32) access.Holding {
 	got := access.Holding{
-		Scope: w.scopes.name(scope), Section: w.sections.name(r.section), Effect: access.Allow, Condition: access.NoCondition,
+		Validity: w.validity(term, h.gate(r)),
+		Scope:    w.scopes.name(scope), Section: w.sections.name(r.section), Effect: access.Allow, Condition: access.NoCondition,
 		Act: access.RuleAct{Rights: r.act.rights(), All: r.act&anyAction != 0},
 	}
 	if r.act.denies() {

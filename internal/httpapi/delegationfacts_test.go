@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/bailiwick/bailiwick/internal/access"
 	"github.com/bailiwick/bailiwick/internal/service"
@@ -151,5 +152,74 @@ func TestDelegation_policyFiles(t *testing.T) {
 		if _, _, err = h.options.History.Files(context.Background(), person("regions", id), "regions", access.AsOf{}, true); errors.Is(err, access.ErrForbidden) == shown {
 			t.Errorf("%s asks for accounts: %v", id, err)
 		}
+	}
+}
+
+// shifts are administrators for a time: weekend-1 is one for a day, and night-1
+// will be forbidden tomorrow to see orders.
+var shifts = files(map[string]string{
+	"bundle.yaml":           "apiVersion: bailiwick/v1\nkind: Bundle\ntenant: shifts\n",
+	"catalogue/shop.yaml":   "apiVersion: bailiwick/v1\nkind: Application\ncode: shop\nname: Shop\nsections: [{path: Orders, name: Orders}, {path: Prices, name: Prices}]\n",
+	"groups/staff.yaml":     "apiVersion: bailiwick/v1\nkind: Group\ncode: staff\nname: Staff\ngrants: [{section: Orders, rights: [show]}]\n",
+	"groups/delegates.yaml": "apiVersion: bailiwick/v1\nkind: Group\ncode: delegates\nname: Delegates\nbase: staff\ngrants: [{section: System.Access.Users, rights: [show, insert, update]}, {section: System.Access.Groups, rights: [show, insert, update]}]\n",
+	"users/all.yaml": `apiVersion: bailiwick/v1
+kind: Users
+users:
+  - {id: root, email: root@example.com, name: root, roles: [superuser]}
+  - {id: weekend-1, email: weekend-1@example.com, name: weekend-1}
+  - {id: night-1, email: night-1@example.com, name: night-1, groups: [delegates]}
+  - {id: staff-1, email: staff-1@example.com, name: staff-1, groups: [staff]}
+  - {id: guest-1, email: guest-1@example.com, name: guest-1}
+`,
+})
+
+// Nobody gives what he holds for longer than he holds it, to himself no more than
+// to others, nor does he rid himself of a prohibition before it begins.
+func TestDelegation_terms(t *testing.T) {
+	h := newHouse(t)
+	h.load("shifts", shifts)
+	weekend, night, root := person("shifts", "weekend-1"), person("shifts", "night-1"), person("shifts", "root")
+	day, after := access.Validity{Until: inADay}, access.Validity{Until: inADay.Add(time.Hour)}
+	links := func(group string, v access.Validity) service.UserPatch {
+		return service.UserPatch{Groups: &[]access.Link{{To: group, Validity: v}}}
+	}
+	grants := func(v access.Validity, more ...access.Grant) *[]access.Grant {
+		all := append([]access.Grant{{Section: "Orders", Rights: access.Show, Validity: v}}, more...)
+		return &all
+	}
+	h.must(patchUser(root, "weekend-1", links("delegates", day))(h.options.Directory))
+	ban := access.Grant{Section: "Orders", Rights: access.Show, Effect: access.Deny, Validity: access.Validity{From: inADay}}
+	h.must(patchUser(root, "night-1", service.UserPatch{Grants: &[]access.Grant{ban}})(h.options.Directory))
+	name, none := "Renamed", []access.Grant{}
+	h.attempts("shifts", access.ErrForbidden, map[string]func(*service.Directory) error{
+		"the own membership for good":         patchUser(weekend, "weekend-1", links("delegates", access.Validity{})),
+		"for an hour more":                    patchUser(weekend, "weekend-1", links("delegates", after)),
+		"from when it ends":                   patchUser(weekend, "weekend-1", service.UserPatch{Groups: &[]access.Link{{To: "delegates", Validity: day}, {To: "staff", Validity: access.Validity{From: inADay}}}}),
+		"the same right for good":             patchUser(weekend, "weekend-1", service.UserPatch{Grants: grants(access.Validity{})}),
+		"for a friend":                        addMember(weekend, "shifts", "staff", service.NewMember{ID: "guest-1"}),
+		"for a friend, longer":                addMember(weekend, "shifts", "staff", service.NewMember{ID: "guest-1", Validity: after}),
+		"for a new friend":                    createUser(weekend, service.NewUser{ID: "friend", Email: "friend@example.com", Name: "friend", Groups: []access.Link{{To: "delegates"}}}),
+		"for a new group":                     createGroup(weekend, "shifts", access.Group{Code: "mine", Name: "Mine", Base: "staff"}),
+		"for an old group":                    patchGroup(weekend, "shifts", "staff", service.GroupPatch{Grants: grants(access.Validity{}, access.Grant{Section: "System.Access.Users", Rights: access.Show})}),
+		"lose a prohibition that is to come":  patchUser(night, "night-1", service.UserPatch{Grants: &none}),
+		"a friend to whom it does not come":   addMember(night, "shifts", "staff", service.NewMember{ID: "guest-1"}),
+		"a friend for a day, and a day after": addMember(night, "shifts", "staff", service.NewMember{ID: "guest-1", Validity: after}),
+	})
+	for what, allowed := range map[string]func(*service.Directory) error{
+		"another name for who holds it for good":  patchUser(weekend, "staff-1", service.UserPatch{Name: &name}),
+		"another name for who is one himself":     patchUser(weekend, "weekend-1", service.UserPatch{Name: &name}),
+		"what somebody had for good, another way": patchUser(weekend, "staff-1", service.UserPatch{Grants: grants(access.Validity{})}),
+		"the same for as long":                    addMember(weekend, "shifts", "staff", service.NewMember{ID: "guest-1", Validity: day}),
+		"a new colleague for as long":             createUser(weekend, service.NewUser{ID: "colleague", Email: "colleague@example.com", Name: "colleague", Groups: []access.Link{{To: "delegates", Validity: day}}}),
+		"a group with a right that ends":          createGroup(weekend, "shifts", access.Group{Code: "mine", Name: "Mine", Grants: *grants(day)}),
+	} {
+		if err := allowed(h.options.Directory); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	both := service.UserPatch{Groups: &[]access.Link{{To: "delegates", Validity: after}, {To: "staff"}}}
+	h.must(patchUser(root, "weekend-1", both)(h.options.Directory))
+	if err := addMember(weekend, "shifts", "staff", service.NewMember{ID: "guest-1"})(h.options.Directory); err != nil {
+		t.Errorf("what one holds for a time by one way, and for good by another: %v", err)
 	}
 }

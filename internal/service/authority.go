@@ -189,10 +189,11 @@ func reach(ctx context.Context, s access.Sight, caller access.Caller, need Need)
 	if err != nil {
 		return in, err
 	}
-	if in.held, err = s.Holdings(ctx, caller.Subject.Rule(), access.Now); err != nil {
+	in.Superuser = answer.Reason == access.ReasonSuperuser
+	if in.held, err = holdsNow(ctx, s, caller.Subject, in.Superuser); err != nil {
 		return in, err
 	}
-	if in.Superuser = answer.Reason == access.ReasonSuperuser; need.Superuser && !in.Superuser {
+	if need.Superuser && !in.Superuser {
 		return in, access.Forbidden("only superusers may do this, and %s is none", caller.Name)
 	}
 	switch {
@@ -209,6 +210,17 @@ func reach(ctx context.Context, s access.Sight, caller access.Caller, need Need)
 		return in, lacking(caller, &ask)
 	}
 	return in, nil
+}
+
+// holdsNow is what somebody holds now, and what is or will be prohibited to him:
+// nobody rids himself of a prohibition before it begins.
+func holdsNow(ctx context.Context, s access.Sight, who access.Subject, superuser bool) (access.Holdings, error) {
+	held, err := s.Holdings(ctx, who.Rule(), access.Ever)
+	held.Superuser = superuser
+	held.Rules = slices.DeleteFunc(held.Rules, func(h access.Holding) bool {
+		return h.Effect != access.Deny && !h.Validity.From.IsZero()
+	})
+	return held, err
 }
 
 // lacking names the right that somebody would need.

@@ -371,14 +371,34 @@ func (j *judgement) ceiling(ctx context.Context, in Reach) error {
 		return access.Forbidden("only superusers change what bears upon everybody: the model, the root section, how rights combine, and where a scope lies")
 	}
 	for _, name := range j.touched {
-		for _, s := range []access.Sight{j.before, j.after} {
-			theirs, err := j.holdings(ctx, s, name)
-			if err != nil {
-				return err
-			}
-			if err := in.bounds(name, theirs, j.above); err != nil {
-				return err
-			}
+		was, err := j.holdings(ctx, j.before, name)
+		if err != nil {
+			return err
+		}
+		is, err := j.holdings(ctx, j.after, name)
+		if err != nil {
+			return err
+		}
+		if err := cmp.Or(in.bounds(name, was, j.above), in.bounds(name, is, j.above), in.outlasts(name, was, is, j.above)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outlasts: who holds something for a time gives it for no longer, not to himself
+// either. What somebody had for longer already he keeps.
+func (in Reach) outlasts(name string, was, is access.Holdings, above func(access.Scope) access.Scope) error {
+	if !in.held.Bounded() {
+		return nil
+	}
+	for _, h := range is.Rules {
+		covers := func(held access.Holdings) bool {
+			_, ok := held.Lasting(h.Validity).Covers(access.Holdings{Rules: []access.Holding{h}}, above)
+			return ok
+		}
+		if h.Effect != access.Deny && !covers(in.held) && !covers(was) {
+			return access.Forbidden("%q would hold %s on %s at %s for longer than %s does", name, h.Act, h.Section, h.Scope, in.caller)
 		}
 	}
 	return nil
