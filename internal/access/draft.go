@@ -6,8 +6,9 @@ import "time"
 // revision.
 type Reading interface {
 	Revision() Revision
-	// Policy gives everything but users. It is made for the caller, who may do
-	// with it as he likes.
+	// Policy gives everything but users. The caller may set its fields; what they
+	// hold is shared with other readings and must not be changed, but in a Draft,
+	// whose policy is its own.
 	Policy() *Policy
 	// User gives an account, or an error of kind ErrNotFound.
 	User(id string) (User, error)

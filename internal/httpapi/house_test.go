@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -105,6 +107,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	h.must(err)
 	t.Cleanup(func() { _ = h.store.Close() })
 	h.must(h.store.Migrate(ctx))
+	t.Cleanup(h.unspoilt)
 	log := slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	clock := func() time.Time { return h.now() }
 	h.engine = engine.New(engine.Options{Clock: clock, Subjects: h.store})
@@ -139,7 +142,7 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 		Keys:      h.keys, Follower: h.follower, Log: log, Clock: clock, PublicURL: "https://access.example.com", Bounds: httpapi.Bounds{Answer: never},
 		ConditionErrors: h.engine.ConditionErrors, Replicas: service.NewReplicas(h.store, h.follower, service.ReplicasOptions{Authority: h.authority}),
 	}
-	h.options.Decisions.Recall(h.past)
+	h.options.Decisions.Recall(h.past, h.options.Directory)
 	h.options.Directory.Recall(h.past, h.store)
 	sealer, err := service.NewSealer(strings.Repeat("s", 32), "second factor")
 	h.must(err)
@@ -154,6 +157,31 @@ func openHouse(t testing.TB, o store.Options, change ...func(*httpapi.Options)) 
 	h.must(err)
 	h.must(h.follower.Poll(ctx))
 	return h
+}
+
+// unspoilt makes sure that nobody has changed the policies that readings share:
+// they are still what the history says. A database that a test has broken tells nothing.
+func (h *house) unspoilt() {
+	ctx := context.Background()
+	tenants, err := h.store.Tenants(ctx)
+	for _, tenant := range tenants {
+		var shared, told *access.Policy
+		var at access.Revision
+		err = errors.Join(err, h.store.View(ctx, tenant.Code, func(r access.Reading) error {
+			shared, at = r.Policy(), r.Revision()
+			return nil
+		}))
+		if err != nil || at == 0 {
+			return
+		}
+		err = h.store.ViewAt(ctx, tenant.Code, at, func(r access.Reading) error {
+			told = r.Policy()
+			return nil
+		})
+		if err == nil && !reflect.DeepEqual(shared, told) {
+			h.t.Errorf("a reader has changed the policy of tenant %s, which others read too", tenant.Code)
+		}
+	}
 }
 
 func (h *house) must(err error) {

@@ -35,6 +35,19 @@ func (s *Store) Rostered() (n int) {
 	return n
 }
 
+// Decoded bounds how many bytes of documents are kept decoded.
+func (s *Store) Decoded(most int) { s.policies.most = most }
+
+// DecodedNow counts the policies that are, and their bytes.
+func (s *Store) DecodedNow() (n, size int) {
+	s.policies.Lock()
+	defer s.policies.Unlock()
+	for _, d := range s.policies.all {
+		size += d.size
+	}
+	return len(s.policies.all), size
+}
+
 // PastBytes bounds what rebuilding a state may note; the function undoes that.
 func PastBytes(most int) (undo func()) {
 	was := maxPastBytes

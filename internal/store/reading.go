@@ -10,24 +10,42 @@ import (
 )
 
 // View hands one consistent reading of a tenant to a function. The reading must
-// not be used after it.
+// not be used after it. What its policy holds is shared with other readings.
 func (s *Store) View(ctx context.Context, tenant string, read func(access.Reading) error) error {
 	err := s.snapshot(ctx, tenant, func(v view) error {
+		if p := s.policies.at(&v.tenant); p != nil {
+			return read(&reading{view: v, policy: p})
+		}
 		r, err := v.reading()
 		if err != nil {
 			return err
 		}
+		s.policies.keep(&v.tenant, r.policy, r.size())
 		return read(r)
 	})
 	return fault("read tenant "+tenant, err)
 }
 
-// reading is a tenant's documents, read; users are read when they are asked for.
+// reading is a tenant's policy, read; users are read when they are asked for.
 type reading struct {
 	view
-	rows   map[string][]documentRow // by table
+	rows   map[string][]documentRow // by table; none where the policy was there already
 	plain  []access.Rule
 	policy *access.Policy
+}
+
+// size is about how many bytes the policy was read from.
+func (r *reading) size() int {
+	n := len(r.tenant.Settings)
+	for _, rows := range r.rows {
+		for _, row := range rows {
+			n += row.size()
+		}
+	}
+	for _, rule := range r.plain {
+		n += len(rule.String())
+	}
+	return n
 }
 
 func (v view) reading() (*reading, error) {

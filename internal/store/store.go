@@ -76,6 +76,7 @@ type Store struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	rosters   rosters
+	policies  policies
 	closed    context.CancelFunc // ends what is read beside requests
 	fit       atomic.Bool        // Check has found nothing wrong
 	counted   sync.Map           // table of a log -> its newest seq when it was last within its bounds
