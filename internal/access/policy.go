@@ -72,6 +72,19 @@ type Facts struct {
 	Guarantees []Guarantee // no decision reads them
 }
 
+// ValidFilter refuses to look for what lies at a section or below it where nothing
+// is declared: it would find nothing, which says something else.
+func (f *Facts) ValidFilter(field string, section Section) error {
+	for _, a := range f.Catalogue {
+		for i := range a.Sections {
+			if at := a.Sections[i].Path; at == section || section.Above(at) {
+				return nil
+			}
+		}
+	}
+	return Invalid(field, "the catalogue knows no section %q, nor one below it", section)
+}
+
 // UserFacts is what decisions need to know of a user besides the rules.
 type UserFacts struct {
 	ID              string

@@ -3,10 +3,12 @@ package engine_test
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -313,12 +315,20 @@ func answers(t *testing.T, s *engine.Snapshot, r *access.Request, now time.Time)
 	actions, err3 := s.Actions(t.Context(), r, now)
 	sections, err4 := s.Sections(t.Context(), r, now)
 	who, err5 := s.Subjects(t.Context(), &access.SubjectSearch{Request: *r, Most: 100}, now)
-	for _, err := range []error{err, err2, err3, err4, err5} {
+	for _, err := range []error{err, err2, known(err3), err4, known(err5)} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	return text(t, d, x, actions, sections, who)
+}
+
+// known leaves out that nobody declares a section, which two who answer alike both say.
+func known(err error) error {
+	if errors.Is(err, access.ErrInvalid) && strings.Contains(err.Error(), "the catalogue knows no section") {
+		return nil
+	}
+	return err
 }
 
 // TestAdvance_likeCompile: after every step of random histories the advanced

@@ -24,6 +24,11 @@ func (e *Engine) Matrix(ctx context.Context, v access.Sight, q access.MatrixQuer
 	if q.Scope != "" && !s.snapshot.knows(q.Scope) {
 		return access.Matrix{}, access.NotFound("scope", string(q.Scope))
 	}
+	if q.Section != "" {
+		if err := s.Frame().ValidFilter("section", q.Section); err != nil {
+			return access.Matrix{}, err
+		}
+	}
 	c, f := cellsOf(s.snapshot), newFormulas()
 	l := &layout{ctx: ctx, query: q, side: &side{sight: s, matrix: newMatrix(s.snapshot, 0, c, f), seen: map[uint32]*survey{}}, conditions: map[string]string{}}
 	defer l.end()

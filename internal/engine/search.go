@@ -14,8 +14,8 @@ import (
 // about what cannot be allowed.
 
 // Actions finds what the subject of a request may do in its section. The
-// request's actions are not looked at. What is unknown finds nothing; what is
-// malformed is an error of kind access.ErrInvalid. A search that cannot be
+// request's actions are not looked at. A subject that is unknown may do nothing; a
+// section that is, and what is malformed, is an error of kind access.ErrInvalid. A search that cannot be
 // finished before ctx ends is an error of kind access.ErrUnavailable.
 func (s *Snapshot) Actions(ctx context.Context, r *access.Request, now time.Time) (access.Menu, error) {
 	menu, err := s.actionsOf(ctx, r, now, nil)
@@ -26,6 +26,9 @@ func (s *Snapshot) actionsOf(ctx context.Context, r *access.Request, now time.Ti
 	sought := *r
 	sought.Actions = anyActions
 	return s.menu(ctx, &sought, now, given, func(sc *scratch, found *finding) error {
+		if err := s.known(sought.Section); err != nil {
+			return err
+		}
 		return found.in(sc.sections.id(sought.Section), nil)
 	})
 }
@@ -85,6 +88,15 @@ func (s *Snapshot) searchable(r *access.Request) error {
 	}
 	if r.Raw != nil {
 		return access.Invalid("request", "cannot be searched; name subject, action, section and scope instead")
+	}
+	return nil
+}
+
+// known refuses a section that nobody declares. Nothing is allowed there, but who
+// searches there has misspelt it: that nothing was found would say something else.
+func (s *Snapshot) known(section access.Section) error {
+	if !s.section(s.sections.id(section)).declared {
+		return access.Invalid("section", "the catalogue knows no section %q", section)
 	}
 	return nil
 }
@@ -177,6 +189,9 @@ func (s *Snapshot) subjectsOf(ctx context.Context, search *access.SubjectSearch,
 	defer sc.end()
 	sc.quiet = true
 	if err := sc.begin(&r, now, nil); err != nil {
+		return access.Holders{}, err
+	}
+	if err := s.known(r.Section); err != nil {
 		return access.Holders{}, err
 	}
 	h := hunt{scratch: sc, search: search, request: &r, patience: patience{ctx: ctx}}

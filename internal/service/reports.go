@@ -70,6 +70,11 @@ func (p *Reports) Access(ctx context.Context, caller access.Caller, tenant strin
 	if err != nil {
 		return r, err
 	}
+	if q.Section != "" {
+		if err := sight.Frame().ValidFilter("section", q.Section); err != nil {
+			return r, err
+		}
+	}
 	users, err := p.users(ctx, tenant, &r, q)
 	if err != nil {
 		return r, err
