@@ -91,7 +91,6 @@ func furnish(s storage, near *caches, cfg config.Config, source string, has asid
 	h.keys.Under(h.authority)
 	h.decisions = service.NewDecisions(h.kept, h.follower, h.authority)
 	h.past = service.NewPast(s, func(f access.Facts) (func(time.Time) service.Answers, error) { return rebuild(s, f) })
-	h.decisions.Recall(h.past)
 	h.policies = service.NewPolicies(bundles{}, h.engine, s, h.follower, h.authority)
 	h.history = service.NewHistory(s, h.follower, h.authority, h.past, h.policies)
 	h.tenants = service.NewTenants(s, h.follower, h.authority, template)
@@ -99,6 +98,7 @@ func furnish(s storage, near *caches, cfg config.Config, source string, has asid
 		RestoreWindow: cfg.Directory.RestoreWindow, Mails: has.mails,
 	})
 	h.directory.Recall(h.past, s)
+	h.decisions.Recall(h.past, h.directory)
 	h.accounts = service.NewAccounts(s, h.directory, service.AccountsOptions{Sealer: has.seals, Clock: now, Log: log})
 	return h
 }

@@ -24,7 +24,7 @@ func (h *house) compareWithStock(from service.ShadowSource, cfg config.Shadow, l
 		Fraction: cfg.Fraction, MaxRules: cfg.MaxRules, Timeout: cfg.Timeout, Queue: cfg.Queue, Log: log,
 	})
 	h.decisions = service.NewDecisions(h.shadow, h.follower, h.authority)
-	h.decisions.Recall(h.past)
+	h.decisions.Recall(h.past, h.directory)
 }
 
 // startShadow compares until ctx ends. Nobody waits for the end: stock Casbin

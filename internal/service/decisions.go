@@ -27,8 +27,9 @@ type Decisions struct {
 	decider   Decider
 	state     *Follower
 	authority *Authority
-	past      *Past    // nil where nothing is known of it
-	log       Recorder // nil: nothing is recorded
+	past      *Past      // nil where nothing is known of it
+	directory *Directory // who is shown what of it
+	log       Recorder   // nil: nothing is recorded
 }
 
 // NewDecisions answers from the decider as long as the follower is fresh. The
@@ -37,8 +38,9 @@ func NewDecisions(d Decider, f *Follower, a *Authority) *Decisions {
 	return &Decisions{decider: d, state: f, authority: a}
 }
 
-// Recall lets callers ask as of earlier states too.
-func (d *Decisions) Recall(p *Past) { d.past = p }
+// Recall lets callers ask as of earlier states too. People are answered about
+// whomever the directory shows them of these.
+func (d *Decisions) Recall(p *Past, directory *Directory) { d.past, d.directory = p, directory }
 
 // by gives who answers: what is in force, or a state that is rebuilt. The past
 // shows what was changed, so of keys it needs one of kind read.
@@ -150,7 +152,7 @@ func (d *Decisions) MayWait(tenant string) bool {
 // open lets in whoever may ask a question, waits for the revision that he wants,
 // and lets nobody in while the answers cannot be trusted.
 func (d *Decisions) open(ctx context.Context, caller access.Caller, tenant string, want access.Consistency, r *access.Request) error {
-	if err := d.mayAsk(ctx, caller, tenant, r); err != nil {
+	if err := d.mayAsk(ctx, caller, tenant, want.AsOf, r); err != nil {
 		return err
 	}
 	return d.satisfy(ctx, tenant, want)
@@ -166,7 +168,7 @@ func (d *Decisions) openAll(ctx context.Context, caller access.Caller, tenant st
 			continue
 		}
 		asked[rs[i].Subject] = true
-		if err := d.mayAsk(ctx, caller, tenant, &rs[i]); err != nil {
+		if err := d.mayAsk(ctx, caller, tenant, want.AsOf, &rs[i]); err != nil {
 			return err
 		}
 	}
@@ -186,8 +188,9 @@ func (d *Decisions) satisfy(ctx context.Context, tenant string, want access.Cons
 var wholePolicy = Need{Part: "Policies", Action: "show", Scope: access.Everywhere}
 
 // mayAsk lets in keys, people about themselves, whoever may look at all of the
-// policy, and whoever may look at the user that a question is about.
-func (d *Decisions) mayAsk(ctx context.Context, caller access.Caller, tenant string, r *access.Request) error {
+// policy, and whoever may look at the user that a question is about, now and in
+// the state that it is about.
+func (d *Decisions) mayAsk(ctx context.Context, caller access.Caller, tenant string, of access.AsOf, r *access.Request) error {
 	if caller.IsKey() && caller.Require(access.KeyDecide, tenant) == nil {
 		return nil // by far the most common, and quick
 	}
@@ -197,6 +200,9 @@ func (d *Decisions) mayAsk(ctx context.Context, caller access.Caller, tenant str
 	_, err := d.authority.ask(ctx, caller, tenant, need)
 	if errors.Is(err, access.ErrForbidden) && about && !caller.IsKey() {
 		shown, other := d.authority.shown(ctx, caller, tenant, r.Subject)
+		if shown && !of.Now() {
+			shown, other = d.shownThen(ctx, caller, tenant, of, r.Subject)
+		}
 		if shown || other != nil {
 			err = other
 		}
@@ -205,6 +211,23 @@ func (d *Decisions) mayAsk(ctx context.Context, caller access.Caller, tenant str
 		d.authority.looked(caller, tenant, r.Subject, "decision")
 	}
 	return d.authority.noted(caller, tenant, need, err)
+}
+
+// shownThen tells whether somebody whom the caller is shown now is shown to him in
+// an earlier state too.
+func (d *Decisions) shownThen(ctx context.Context, caller access.Caller, tenant string, of access.AsOf, who access.Subject) (bool, error) {
+	if d.directory == nil {
+		return false, errNoPast
+	}
+	in, err := d.authority.ask(ctx, caller, tenant, Need{Part: "Users", Action: "show"})
+	if err != nil {
+		return false, err
+	}
+	seen, err := d.directory.AsOf(of).seesSubject(ctx, tenant, in)
+	if err != nil {
+		return false, err
+	}
+	return seen(who)
 }
 
 // explained tells a tenant that does not exist from one that exists and could

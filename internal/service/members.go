@@ -46,20 +46,16 @@ func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, c
 	}
 	most := cmp.Or(p.Size, DefaultPage)
 	err = d.readWithin(ctx, caller, tenant, Need{Part: "Groups", Action: "show"}, func(r access.Reading, in Reach) error {
-		seen, err := d.sees(ctx, tenant, in)
-		if err != nil {
-			return err
-		}
-		shown, err := seen(access.Name(access.KindGroup, code))
-		if err != nil {
+		if err := d.visible(ctx, tenant, in, access.KindGroup, code); err != nil {
 			return err
 		}
 		entry, err := entryOf(r, r.Policy(), code)
 		if err != nil {
 			return err
 		}
-		if !shown {
-			return access.NotFound("group", code)
+		seen, err := d.seesAccount(ctx, tenant, in)
+		if err != nil {
+			return err
 		}
 		page.Revision, page.Total = r.Revision(), entry.Members
 		return page.fill(r, seen, code, after, most)
@@ -70,7 +66,7 @@ func (d *Directory) Members(ctx context.Context, caller access.Caller, tenant, c
 	return page, err
 }
 
-func (page *MemberPage) fill(r access.Reading, seen func(string) (bool, error), code, after string, most int) error {
+func (page *MemberPage) fill(r access.Reading, seen func(*access.User) (bool, error), code, after string, most int) error {
 	ids, err := r.Holders(access.KindGroup, code, after, most+1)
 	if err != nil {
 		return err
@@ -80,17 +76,17 @@ func (page *MemberPage) fill(r access.Reading, seen func(string) (bool, error), 
 		page.Next = ids[most-1]
 	}
 	for _, id := range ids {
-		shown, err := seen(access.Name(access.KindUser, id))
+		u, err := r.User(id)
+		if err != nil {
+			return err
+		}
+		shown, err := seen(&u)
 		if err != nil {
 			return err
 		}
 		if !shown { // only those are counted that are shown; the total would tell of others
 			page.Total = 0
 			continue
-		}
-		u, err := r.User(id)
-		if err != nil {
-			return err
 		}
 		page.Members = append(page.Members, memberOf(u, code))
 	}

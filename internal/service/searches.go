@@ -116,22 +116,26 @@ func (d *Decisions) SearchSubjects(ctx context.Context, caller access.Caller, te
 			return none, "", err
 		}
 	}
-	found.Subjects, err = d.within(ctx, tenant, in, found)
+	found.Subjects, err = d.within(ctx, tenant, in, want.AsOf, found)
 	return found, next, err
 }
 
-// within leaves out whom the caller is not shown.
-func (d *Decisions) within(ctx context.Context, tenant string, in Reach, found access.Holders) ([]access.Subject, error) {
+// within leaves out whom the caller is not shown: of an earlier state, whoever is
+// beyond his reach now, or was then.
+func (d *Decisions) within(ctx context.Context, tenant string, in Reach, of access.AsOf, found access.Holders) ([]access.Subject, error) {
 	if in.Everywhere {
 		return found.Subjects, nil
 	}
-	sees, err := d.authority.sees(ctx, tenant, in)
+	if d.directory == nil {
+		return nil, errNoPast
+	}
+	seen, err := d.directory.AsOf(of).seesSubject(ctx, tenant, in)
 	if err != nil {
 		return nil, err
 	}
 	var shown []access.Subject
 	for _, who := range found.Subjects {
-		ok, err := sees(who.Rule())
+		ok, err := seen(who)
 		if err != nil {
 			return nil, err
 		}

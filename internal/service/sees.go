@@ -46,6 +46,20 @@ func (d *Directory) seesAccount(ctx context.Context, tenant string, in Reach) (f
 	}, err
 }
 
+// seesSubject is sees for whoever can be asked about. Nobody may tell by an earlier
+// state who was deleted since beyond his reach.
+func (d *Directory) seesSubject(ctx context.Context, tenant string, in Reach) (func(access.Subject) (bool, error), error) {
+	seen, err := d.sees(ctx, tenant, in)
+	return func(who access.Subject) (bool, error) {
+		if who.Kind == access.KindUser {
+			if shown, err := d.stillSees(ctx, tenant, in, who.ID); err != nil || !shown {
+				return false, err
+			}
+		}
+		return seen(who.Rule())
+	}, err
+}
+
 // stillSees tells whether an account of an earlier state is one that somebody with
 // this reach is shown now, deleted or not. One that is not there any more at all
 // holds nothing.
