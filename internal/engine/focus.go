@@ -100,7 +100,13 @@ func (f *foci) of(k *class) *focus {
 	}
 	before, after := was.held(), is.held()
 	m := f.differing(&before, &after)
-	for _, l := range before.links {
+	if m.whole {
+		return nil
+	}
+	for i, l := range before.links { // those of the other side are alike
+		if l.to&stranger != 0 && after.links[i].to&stranger == 0 {
+			return nil // nothing was known of it: all that it has is new
+		}
 		m.join(f.above(l.to))
 	}
 	if m.whole {
