@@ -25,7 +25,8 @@ type foci struct {
 	c      *comparison
 	whole  bool             // something differs that bears upon all
 	bits   map[string]int   // sections that rules are about, by name
-	known  map[uint32]marks // by number on the first side: what differs of a holder and all that it belongs to
+	own    map[uint32]marks // by number on the first side: what differs of a holder
+	known  map[uint32]marks // and of all that it belongs to, too
 	chains [][]int          // by section of cells: the bits that bear upon it, on either side
 	needs  [][]int          // the sections whose rights must be held too
 	made   map[string]*focus
@@ -39,7 +40,7 @@ type marks struct {
 }
 
 func newFoci(c *comparison) *foci {
-	f := &foci{c: c, whole: bearsOnAll(c.sides[0].Snapshot, c.sides[1].Snapshot), bits: map[string]int{}, known: map[uint32]marks{}, made: map[string]*focus{}}
+	f := &foci{c: c, whole: bearsOnAll(c.sides[0].Snapshot, c.sides[1].Snapshot), bits: map[string]int{}, own: map[uint32]marks{}, known: map[uint32]marks{}, made: map[string]*focus{}}
 	if f.whole {
 		return f
 	}
@@ -119,24 +120,32 @@ func sameAccount(a, b *account) bool {
 	return a == b || a.person == b.person && slices.Equal(a.licences, b.licences) && slices.Equal(a.off, b.off)
 }
 
-// above gives what differs of a holder and of all that it belongs to. Inheritance
-// has no circles.
+// above gives what differs of a holder and of all that it belongs to.
 func (f *foci) above(id uint32) marks {
-	if id&stranger != 0 {
-		return marks{}
+	m, known := f.known[id]
+	if !known {
+		f.collect(id, map[uint32]bool{}, &m)
+		f.known[id] = m
 	}
-	if m, known := f.known[id]; known {
-		return m
-	}
-	f.known[id] = marks{}
-	was := &f.c.sides[0].holder(id).held
-	is := &f.c.sides[1].holder(f.c.sides[1].names.id(f.c.sides[0].names.name(id))).held
-	m := f.differing(was, is)
-	for _, l := range was.links {
-		m.join(f.above(l.to))
-	}
-	f.known[id] = m
 	return m
+}
+
+func (f *foci) collect(id uint32, reached map[uint32]bool, to *marks) {
+	if id&stranger != 0 || reached[id] {
+		return
+	}
+	reached[id] = true
+	was := &f.c.sides[0].holder(id).held
+	own, known := f.own[id]
+	if !known {
+		is := &f.c.sides[1].holder(f.c.sides[1].names.id(f.c.sides[0].names.name(id))).held
+		own = f.differing(was, is)
+		f.own[id] = own
+	}
+	to.join(own)
+	for _, l := range was.links {
+		f.collect(l.to, reached, to)
+	}
 }
 
 // differing gives the sections about which two lists of lines differ.

@@ -31,8 +31,12 @@ func TestConsequences_alone(t *testing.T) {
 				{Section: "Chats.Use", Rights: access.Show},
 				{Section: "Shop.Goods", Rights: access.Show, Condition: "subject.floor == 3"},
 			}}},
-			Roles: []access.Role{{Code: "spare"}},
-			Users: []access.User{{ID: "7", Groups: []access.Link{{To: "sales"}}, Roles: []access.Link{{To: "spare"}}, Licences: []string{"chats"}, Attributes: map[string]any{"floor": 3}}},
+			Roles: []access.Role{
+				{Code: "spare"},
+				{Code: "one", Roles: []access.Link{{To: "two"}}}, {Code: "two", Roles: []access.Link{{To: "three"}}},
+				{Code: "three", Roles: []access.Link{{To: "one"}}}, // which no store would take
+			},
+			Users: []access.User{{ID: "6", Roles: []access.Link{{To: "one"}}}, {ID: "7", Groups: []access.Link{{To: "sales"}}, Roles: []access.Link{{To: "spare"}, {To: "three"}}, Licences: []string{"chats"}, Attributes: map[string]any{"floor": 3}}},
 		}
 	}
 	for name, tc := range map[string]struct {
@@ -41,22 +45,25 @@ func TestConsequences_alone(t *testing.T) {
 	}{
 		"nothing": {func(*access.Policy) {}, nil},
 		"a right of his own": {func(p *access.Policy) {
-			p.Users[0].Grants = []access.Grant{{Section: "Shop.Goods", Rights: access.Delete}}
+			p.Users[1].Grants = []access.Grant{{Section: "Shop.Goods", Rights: access.Delete}}
 		}, []string{"gained delete Shop.Goods"}},
 		"a right of his group": {func(p *access.Policy) { p.Groups[0].Grants[0].Rights = access.Show | access.Update }, []string{"gained update Shop.Orders"}},
 		"the first right of a role": {func(p *access.Policy) {
 			p.Roles[0].Grants = []access.Grant{{Section: "Shop.Goods", Rights: access.Delete}}
 		}, []string{"gained delete Shop.Goods"}},
+		"a right that comes round in a circle": {func(p *access.Policy) {
+			p.Roles[2].Grants = []access.Grant{{Section: "Shop.Goods", Rights: access.Delete}}
+		}, []string{"gained delete Shop.Goods"}},
 		"a right that passes down": {func(p *access.Policy) { p.Groups[0].Grants[0].Rights |= access.Inherit }, []string{"gained show Shop.Orders.Export"}},
 		"what another right needs": {func(p *access.Policy) { p.Groups[0].Grants[1].Rights = access.Update }, []string{"gained update Firm.Books", "lost show Firm.Books", "lost show Shop.Orders"}},
-		"a seat":                   {func(p *access.Policy) { p.Users[0].Licences = nil }, []string{"lost show Chats.Use"}},
-		"an application":           {func(p *access.Policy) { p.Users[0].ApplicationsOff = []string{"a"} }, []string{"lost show Shop.Goods", "lost show Shop.Orders"}},
-		"what a condition reads":   {func(p *access.Policy) { p.Users[0].Attributes["floor"] = 4 }, []string{"changed show Shop.Goods"}},
+		"a seat":                   {func(p *access.Policy) { p.Users[1].Licences = nil }, []string{"lost show Chats.Use"}},
+		"an application":           {func(p *access.Policy) { p.Users[1].ApplicationsOff = []string{"a"} }, []string{"lost show Shop.Goods", "lost show Shop.Orders"}},
+		"what a condition reads":   {func(p *access.Policy) { p.Users[1].Attributes["floor"] = 4 }, []string{"changed show Shop.Goods"}},
 		"a group": {func(p *access.Policy) {
-			p.Users[0].Groups[0].Scope = access.Everywhere
-			p.Users[0].Status = access.UserDisabled
+			p.Users[1].Groups[0].Scope = access.Everywhere
+			p.Users[1].Status = access.UserDisabled
 		}, []string{"lost show Chats.Use", "lost show Firm.Books", "lost show Shop.Goods", "lost show Shop.Orders"}},
-		"when a membership ends": {func(p *access.Policy) { p.Users[0].Groups[0].Validity.Until = clock.Add(time.Hour) }, []string{"lost show Chats.Use", "lost show Firm.Books", "lost show Shop.Goods", "lost show Shop.Orders"}},
+		"when a membership ends": {func(p *access.Policy) { p.Users[1].Groups[0].Validity.Until = clock.Add(time.Hour) }, []string{"lost show Chats.Use", "lost show Firm.Books", "lost show Shop.Goods", "lost show Shop.Orders"}},
 		"the place of a section's need": {func(p *access.Policy) {
 			p.Catalogue[0].Sections[2].Prerequisites = []access.Prerequisite{{Section: "Firm.Books", Rights: access.Delete}}
 		}, []string{"lost show Shop.Goods"}},
