@@ -181,8 +181,11 @@ func (bundles) Read(files fs.FS) (service.Bundle, error) {
 // Write gives the files of a policy.
 func (bundles) Write(p *access.Policy) (map[string]string, error) { return bundle.Write(p) }
 
+// bundleOptions say what the engine takes.
+var bundleOptions = bundle.Options{ModelOf: engine.ModelOf, CheckCondition: engine.CheckCondition}
+
 func readBundle(files fs.FS) (*bundle.Bundle, error) {
-	b, err := bundle.Read(files, bundle.Options{ModelOf: engine.ModelOf})
+	b, err := bundle.Read(files, bundleOptions)
 	if err != nil {
 		return nil, err
 	}

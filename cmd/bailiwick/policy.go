@@ -41,8 +41,8 @@ func (c *cli) policyCommand() *cobra.Command {
 	return cmd
 }
 
-// folder opens a bundle's folder. A path that is no folder is a slip of the
-// fingers, not an invalid policy.
+// folder opens a bundle's folder, out of which no link leads. A path that is no
+// folder is a slip of the fingers, not an invalid policy.
 func folder(dir string) (fs.FS, error) {
 	info, err := os.Stat(dir)
 	switch {
@@ -53,7 +53,11 @@ func folder(dir string) (fs.FS, error) {
 	case !info.IsDir():
 		return nil, usage("%s is not a folder; name the folder that holds bundle.yaml", dir)
 	}
-	return os.DirFS(dir), nil
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return root.FS(), nil
 }
 
 // below puts the bundle's folder in front of the places of mistakes, so that

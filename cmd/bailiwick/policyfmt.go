@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -69,22 +66,17 @@ func format(paths []string, check bool) (fmtAnswer, error) {
 		if err != nil {
 			return answer, err
 		}
-		for _, name := range names {
-			file := filepath.Join(root, filepath.FromSlash(name))
-			before, after, err := formatFile(root, name)
-			if found := problemsIn(err); found != nil {
-				problems = append(problems, below(root, found)...)
-				continue
-			}
-			if err != nil {
-				return answer, usage("%s: %w", file, err)
-			}
-			answer.Files++
-			if _, twice := formatted[file]; !twice && !bytes.Equal(before, after) {
-				answer.Changed, formatted[file] = append(answer.Changed, file), after
-			}
+		found, err := formatFiles(root, names, formatted)
+		if err != nil {
+			return answer, err
 		}
+		problems = append(problems, below(root, found)...)
+		answer.Files += len(names)
 	}
+	for file := range formatted {
+		answer.Changed = append(answer.Changed, file)
+	}
+	slices.Sort(answer.Changed)
 	if problems != nil {
 		return answer, problems
 	}
@@ -94,12 +86,32 @@ func format(paths []string, check bool) (fmtAnswer, error) {
 	return answer, rewrite(formatted)
 }
 
-func formatFile(root, name string) (before, after []byte, err error) {
-	if before, err = os.ReadFile(filepath.Join(root, filepath.FromSlash(name))); err != nil { //nolint:gosec // the caller names the folder on purpose
-		return nil, nil, err
+// formatFiles adds those that are not in their canonical form.
+func formatFiles(root string, names []string, to map[string][]byte) (access.Problems, error) {
+	files, err := folder(root)
+	if err != nil {
+		return nil, err
 	}
-	after, err = bundle.Format(name, before)
-	return before, after, err
+	before, err := bundle.Texts(files, names)
+	if err != nil {
+		return problemsIn(err), nil
+	}
+	var problems access.Problems
+	for _, name := range names {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		after, err := bundle.Format(name, []byte(before[name]))
+		if found := problemsIn(err); found != nil {
+			problems = append(problems, found...)
+			continue
+		}
+		if err != nil {
+			return nil, usage("%s: %w", file, err)
+		}
+		if string(after) != before[name] {
+			to[file] = after
+		}
+	}
+	return problems, nil
 }
 
 func rewrite(files map[string][]byte) error {
@@ -119,7 +131,10 @@ func bundleFiles(named string) (root string, names []string, err error) {
 		return "", nil, usage("%s does not exist; name a bundle's folder or a file in it", named)
 	}
 	if info.IsDir() {
-		names, err = policyFiles(named)
+		files, err := folder(named)
+		if err == nil {
+			names, err = namesIn(named, files)
+		}
 		return named, names, err
 	}
 	for root = filepath.Dir(named); ; root = filepath.Dir(root) {
@@ -131,23 +146,4 @@ func bundleFiles(named string) (root string, names []string, err error) {
 			return "", nil, usage("%s is in no bundle: there is no bundle.yaml above it", named)
 		}
 	}
-}
-
-// policyFiles lists the files that belong to a bundle. Names that begin with
-// "." or "_", and README.md, belong to people and tools.
-func policyFiles(dir string) (names []string, err error) {
-	err = fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
-		switch base := path.Base(name); {
-		case err != nil || name == ".":
-			return err
-		case strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "README.md":
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-		case !d.IsDir():
-			names = append(names, name)
-		}
-		return nil
-	})
-	return names, err
 }

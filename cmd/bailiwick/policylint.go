@@ -55,15 +55,14 @@ func lint(dir string) (access.Problems, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, problems, err := bundle.Lint(files, bundle.Options{ModelOf: engine.ModelOf})
+	b, problems, err := bundle.Lint(files, bundleOptions)
 	if err != nil {
 		return nil, err
 	}
 	if b != nil {
 		problems = append(problems, compileProblems(b)...)
 	}
-	problems, err = bundle.Silence(files, problems)
-	return below(dir, problems), err
+	return below(dir, bundle.Silence(files, problems)), nil
 }
 
 func compileProblems(b *bundle.Bundle) access.Problems {

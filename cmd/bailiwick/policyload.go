@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"unicode/utf8"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bailiwick/bailiwick/api"
-	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/bundle"
 )
 
 func (c *cli) policyLoadCommand() *cobra.Command {
@@ -62,28 +60,25 @@ tests fails.`,
 
 // texts reads the files of a bundle.
 func texts(dir string) (map[string]string, error) {
-	if _, err := folder(dir); err != nil {
-		return nil, err
-	}
-	names, err := policyFiles(dir)
+	files, err := folder(dir)
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]string{}
-	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name))) //nolint:gosec // the caller names the folder on purpose
-		if err != nil {
-			return nil, err
-		}
-		if !utf8.Valid(text) {
-			return nil, access.Problems{{Origin: access.Origin{File: joinPath(dir, name)}, Code: "encoding", Message: "is not UTF-8 text"}}
-		}
-		files[name] = string(text)
+	names, err := namesIn(dir, files)
+	if err != nil {
+		return nil, err
 	}
-	if len(files) == 0 {
-		return nil, usage("%s holds no policy files; name the folder that holds bundle.yaml", dir)
+	all, err := bundle.Texts(files, names)
+	return all, placed(dir, err)
+}
+
+// namesIn lists the files of a bundle, of which there must be one.
+func namesIn(dir string, files fs.FS) ([]string, error) {
+	names, err := bundle.Names(files)
+	if err == nil && len(names) == 0 {
+		err = usage("%s holds no policy files; name the folder that holds bundle.yaml", dir)
 	}
-	return files, nil
+	return names, err
 }
 
 func writeLoaded(w io.Writer, dir string, l api.PolicyLoaded) {

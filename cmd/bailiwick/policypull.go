@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -173,11 +174,16 @@ func noteLoaded(dir string, loaded api.PolicyLoaded) error {
 }
 
 func writePulled(dir string, is pulled) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	note, err := json.Marshal(is)
 	if err != nil {
 		return err
 	}
-	return put(filepath.Join(dir, pulledName), string(note)+"\n")
+	return put(root, pulledName, string(note)+"\n")
 }
 
 // between says what turns one policy into another, but for whom it is.
@@ -214,14 +220,23 @@ func (p *pull) pulledFrom() (*access.Policy, bool, error) {
 	return policy, err == nil, err
 }
 
-// bring writes what differs and removes what the server does not have.
+// bring writes what differs and removes what the server does not have, and nothing
+// outside of the folder, wherever links in it may lead.
 func (p *pull) bring() error {
+	if err := os.MkdirAll(p.dir, 0o755); err != nil { //nolint:gosec // policies are not secret
+		return err
+	}
+	root, err := os.OpenRoot(p.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	for _, name := range slices.Sorted(maps.Keys(p.theirs.Files)) {
 		if _, there := p.mine[name]; there && p.says(name) {
 			p.answer.Kept++
 			continue
 		}
-		if err := put(filepath.Join(p.dir, filepath.FromSlash(name)), p.theirs.Files[name]); err != nil {
+		if err := put(root, name, p.theirs.Files[name]); err != nil {
 			return err
 		}
 		p.answer.Written = append(p.answer.Written, name)
@@ -230,7 +245,7 @@ func (p *pull) bring() error {
 		if _, stays := p.theirs.Files[name]; stays || strings.HasPrefix(name, "tests/") {
 			continue
 		}
-		if err := os.Remove(filepath.Join(p.dir, filepath.FromSlash(name))); err != nil {
+		if err := root.Remove(filepath.FromSlash(name)); err != nil {
 			return err
 		}
 		p.answer.Removed = append(p.answer.Removed, name)
@@ -243,11 +258,11 @@ func (p *pull) says(name string) bool {
 	return p.ours != nil && len(p.between(bundle.Piece(p.ours, name), bundle.Piece(p.server, name))) == 0
 }
 
-func put(path, text string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // policies are not secret
+func put(root *os.Root, name, text string) error {
+	if err := root.MkdirAll(filepath.FromSlash(path.Dir(name)), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(text), 0o644) //nolint:gosec // policies are not secret
+	return root.WriteFile(filepath.FromSlash(name), []byte(text), 0o644)
 }
 
 func (p *pull) write(w io.Writer) {
@@ -274,9 +289,24 @@ func policyOf(files map[string]string) (*access.Policy, error) {
 	for name, text := range files {
 		tree[name] = &fstest.MapFile{Data: []byte(text)}
 	}
+	if err := onlyPolicy(tree); err != nil {
+		return nil, err
+	}
 	b, err := readBundle(tree)
 	if err != nil {
 		return nil, err
 	}
 	return &b.Policy, nil
+}
+
+// onlyPolicy refuses what a bundle leaves alone: a server that is not what it seems
+// could have whoever pulls from it write hooks and the like.
+func onlyPolicy(tree fstest.MapFS) error {
+	known, err := bundle.Names(tree)
+	for name := range tree {
+		if err == nil && !slices.Contains(known, name) {
+			err = fmt.Errorf("%q is not the name of a policy file", name)
+		}
+	}
+	return err
 }

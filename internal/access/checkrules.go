@@ -187,23 +187,26 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance in bytes.
+// distance counts the bytes to put in, leave out, replace or swap with the next one.
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	var two []int // the rows before
+	one := make([]int, len(b)+1)
+	for j := range one {
+		one[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
+		row := make([]int, len(b)+1)
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
-			above := row[j]
-			cost := diagonal
+			row[j] = one[j-1]
 			if a[i-1] != b[j-1] {
-				cost = 1 + min(diagonal, above, row[j-1])
+				row[j] = 1 + min(one[j-1], one[j], row[j-1])
 			}
-			row[j], diagonal = cost, above
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], 1+two[j-2])
+			}
 		}
+		two, one = one, row
 	}
-	return row[len(b)]
+	return one[len(b)]
 }

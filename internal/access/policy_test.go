@@ -262,8 +262,8 @@ func TestProblems(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	known := []string{"operators", "administrators", "leads"}
-	for in, want := range map[string]string{"operator": "operators", "Leads": "leads", "admins": "", "xyz": "", "": ""} {
+	known := []string{"operators", "administrators", "leads", "show"}
+	for in, want := range map[string]string{"shwo": "show", "shoe": "show", "wosh": "", "operator": "operators", "Leads": "leads", "admins": "", "xyz": "", "": ""} {
 		if got := access.Nearest(in, known); got != want {
 			t.Errorf("%q: %q", in, got)
 		}

@@ -37,6 +37,9 @@ type Options struct {
 	// combining that the built-in model's effect stands for. Its error may be
 	// access.Problems with lines. Nil takes every model.conf for a foreign one.
 	ModelOf func(text string) (model string, c access.Combining, err error)
+	// CheckCondition says what is wrong with a condition. Nil leaves that to whoever
+	// compiles the policy.
+	CheckCondition func(text string) error
 }
 
 // Read reads the bundle whose bundle.yaml is at the top of fsys. Mistakes in
@@ -47,7 +50,7 @@ type Options struct {
 // roles and groups come in the order of their codes, users and plain lines in
 // that of their files' names and then as written.
 func Read(fsys fs.FS, o Options) (*Bundle, error) {
-	r := &reader{fsys: fsys, modelOf: o.ModelOf}
+	r := &reader{fsys: fsys, modelOf: o.ModelOf, condition: o.CheckCondition}
 	if err := r.files(); err != nil {
 		return nil, fmt.Errorf("read bundle: %w", err)
 	}
@@ -76,6 +79,24 @@ func (r *reader) check(b *Bundle) {
 		r.problems = append(r.problems, t.problems...)
 	}
 	r.suiteNames(b.Tests)
+	r.conditions(&b.Policy)
+}
+
+// conditions are looked at where there are other mistakes: all are said in one run,
+// and what has none is compiled anyway.
+func (r *reader) conditions(p *access.Policy) {
+	if r.condition == nil || r.problems.Err() == nil {
+		return
+	}
+	for _, grants := range p.EachGrants() {
+		for i := range grants {
+			if g := &grants[i]; g.Condition != "" {
+				if err := r.condition(g.Condition); err != nil {
+					r.add(g.Origin, "condition-invalid", "%s", err)
+				}
+			}
+		}
+	}
 }
 
 // suiteNames refuses suites of the same name: filters could not tell them apart.

@@ -384,7 +384,7 @@ func TestRead_limitsOfSize(t *testing.T) {
 func TestRead_onlyRegularFiles(t *testing.T) {
 	fsys := files(shop)
 	fsys["roles/pipe.yaml"] = &fstest.MapFile{Mode: fs.ModeNamedPipe}
-	if _, got := read(t, fsys); got != "roles/pipe.yaml: the file cannot be read: roles/pipe.yaml is not a regular file [file-unreadable]" {
+	if _, got := read(t, fsys); got != "roles/pipe.yaml: the file cannot be read: it is not a regular file [file-unreadable]" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -218,7 +218,17 @@ func describe(n *yaml.Node) string {
 	case "!!timestamp":
 		return "the date " + n.Value
 	}
-	return fmt.Sprintf("%q", n.Value)
+	return quoted(n.Value)
+}
+
+// maxQuoted is how many bytes of a value stand in a mistake.
+const maxQuoted = 60
+
+func quoted(text string) string {
+	if len(text) <= maxQuoted {
+		return fmt.Sprintf("%q", text)
+	}
+	return fmt.Sprintf("%q...", strings.ToValidUTF8(text[:maxQuoted], ""))
 }
 
 func isText(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" }

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -65,6 +66,7 @@ func folders() []string {
 type reader struct {
 	fsys      fs.FS
 	modelOf   func(string) (string, access.Combining, error)
+	condition func(string) error
 	problems  access.Problems
 	policy    access.Policy
 	tests     []*testsFile
@@ -102,11 +104,50 @@ func ignored(name string) bool {
 	return name == "README.md" || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".")
 }
 
+// Names lists the files that belong to a bundle: those that are read, and those
+// that would be mistakes. A link may lead to a file, or at the top to a folder.
+func Names(fsys fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	var names []string
+	for _, e := range entries {
+		err = errors.Join(err, fs.WalkDir(fsys, e.Name(), func(name string, d fs.DirEntry, err error) error {
+			switch {
+			case ignored(path.Base(name)) && d != nil && d.IsDir():
+				return fs.SkipDir
+			case ignored(path.Base(name)):
+			case d == nil || !d.IsDir(): // what cannot be read is said by whoever reads it
+				names = append(names, name)
+			case err != nil:
+				return err
+			}
+			return nil
+		}))
+	}
+	return names, err
+}
+
+// Texts gives what stands in files of a bundle. The error is of type
+// access.Problems where some of them cannot be read, or are no text.
+func Texts(fsys fs.FS, names []string) (map[string]string, error) {
+	r, files := &reader{fsys: fsys}, map[string]string{}
+	for _, name := range names {
+		if text, ok := r.load(name); ok {
+			files[name] = string(text)
+		}
+	}
+	return files, r.problems.Err()
+}
+
 func (r *reader) top(name string) error {
 	if ignored(name) {
 		return nil
 	}
-	if r.isFolder(name) {
+	info, err := fs.Stat(r.fsys, name)
+	if err != nil {
+		r.unreadable(name, err)
+		return nil
+	}
+	if info.IsDir() {
 		return r.folder(name)
 	}
 	switch {
@@ -125,6 +166,20 @@ func (r *reader) top(name string) error {
 func (r *reader) isFolder(name string) bool {
 	info, err := fs.Stat(r.fsys, name)
 	return err == nil && info.IsDir()
+}
+
+// unreadable says why a file cannot be read. What a link to a file elsewhere leads
+// to would otherwise be shown in mistakes, and sent to servers, by whoever checks
+// the files of somebody else.
+func (r *reader) unreadable(name string, err error) {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	p := r.add(access.Origin{File: name}, "file-unreadable", "the file cannot be read: %s", err)
+	if info, err := fs.Lstat(r.fsys, name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		p.Hint = "it is a link, which may lead to a file of the same bundle only"
+	}
 }
 
 // unknownFile: a misspelt name would otherwise silently take its file out of
@@ -166,7 +221,7 @@ func (r *reader) load(name string) ([]byte, bool) {
 	at := access.Origin{File: name}
 	switch r.size += len(src); {
 	case err != nil:
-		r.add(at, "file-unreadable", "the file cannot be read: %s", err.Error())
+		r.unreadable(name, err)
 	case len(src) > MaxFile:
 		r.add(at, "file-too-large", "the file is larger than %d bytes", MaxFile)
 	case r.size > MaxBundle && r.size-len(src) <= MaxBundle: // said once
@@ -180,15 +235,21 @@ func (r *reader) load(name string) ([]byte, bool) {
 	return nil, false
 }
 
+// read gives the bytes of a file, one more than there may be at most. It is looked
+// at before it is opened: to open a pipe is to wait for somebody who writes to it.
 func read(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
 	return io.ReadAll(io.LimitReader(f, MaxFile+1))
 }
 

@@ -111,7 +111,7 @@ var mistakes = []struct{ name, files, want string }{
 	{"text for names", section("{path: Shop.X, names: X}"), `catalogue/more.yaml:5:27: names must be a mapping, not "X" [value-type]`},
 	{
 		"misspelt effect", grant("section: Shop.Orders, rights: 2, effect: dney"),
-		`roles/more.yaml:5:47: effect: "dney" is not known; write allow, deny [value-unknown]`,
+		`roles/more.yaml:5:47: effect: "dney" is not known; write allow, deny (did you mean "deny"?) [value-unknown]`,
 	},
 	{
 		"misspelt effect, near", grant("section: Shop.Orders, rights: 2, effect: Deny"),

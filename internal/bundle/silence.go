@@ -1,9 +1,9 @@
 package bundle
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"strings"
 
@@ -28,12 +28,9 @@ var silencing = regexp.MustCompile(`(?:^|\s)#\s*lint:\s*ignore\s+([a-z][a-z-]*)\
 
 // Silence leaves out the warnings that comments of the bundle's files silence. A
 // comment without a reason is a mistake, and one that silences nothing is warned
-// of. Mistakes are never silenced. The error means that fsys cannot be read.
-func Silence(fsys fs.FS, problems access.Problems) (access.Problems, error) {
-	silences, err := silencesOf(fsys)
-	if err != nil {
-		return nil, err
-	}
+// of. Mistakes are never silenced.
+func Silence(fsys fs.FS, problems access.Problems) access.Problems {
+	silences := silencesOf(fsys)
 	var left access.Problems
 	for _, p := range problems {
 		if !p.Warning || !silenced(silences, p) {
@@ -54,7 +51,7 @@ func Silence(fsys fs.FS, problems access.Problems) (access.Problems, error) {
 		}
 	}
 	sortProblems(left)
-	return left, nil
+	return left
 }
 
 func silenced(silences []*silence, p access.Problem) bool {
@@ -67,20 +64,19 @@ func silenced(silences []*silence, p access.Problem) bool {
 	return found
 }
 
-func silencesOf(fsys fs.FS) ([]*silence, error) {
+// silencesOf looks for comments. What cannot be read is a mistake already.
+func silencesOf(fsys fs.FS) []*silence {
 	var all []*silence
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if read := strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".csv"); err != nil || !read || !d.Type().IsRegular() {
-			return err
+	names, _ := Names(fsys)
+	for _, name := range names {
+		if ext := path.Ext(name); ext != ".yaml" && ext != ".csv" {
+			continue
 		}
-		text, err := fs.ReadFile(fsys, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		if text, err := read(fsys, name); err == nil {
+			all = append(all, silencesIn(name, string(text))...)
 		}
-		all = append(all, silencesIn(name, string(text))...)
-		return err
-	})
-	return all, err
+	}
+	return all
 }
 
 func silencesIn(name, text string) []*silence {
