@@ -35,6 +35,9 @@ type Client struct {
 	Key    string       // the API key: bw_…
 	Tenant string       // whose questions; the tenant default when empty
 	HTTP   *http.Client // one that follows no redirects and gives up after 10 s when nil
+	// DryRun has changes of the directory tried only: their answers are those of a
+	// Rehearsal, but for applications, whose CataloguePlan tells it.
+	DryRun bool
 }
 
 // Check asks one question. The error is a *Problem where the server gave one.

@@ -45,13 +45,13 @@ func (c *Client) Look(ctx context.Context, n Noun, id, part string, query url.Va
 
 // Create makes a thing of a body such as NewUser, and gives it as it is then.
 func (c *Client) Create(ctx context.Context, n Noun, body, into any) error {
-	return c.do(ctx, http.MethodPost, c.below(n, "", nil), body, into)
+	return c.change(ctx, http.MethodPost, c.below(n, "", nil), body, into)
 }
 
 // Patch changes the members of a thing that are in the patch; others stay. The
 // members base_revision and reason are those of Edit.
 func (c *Client) Patch(ctx context.Context, n Noun, id string, patch map[string]any, into any) error {
-	return c.do(ctx, http.MethodPatch, c.below(n, id, nil), patch, into)
+	return c.change(ctx, http.MethodPatch, c.below(n, id, nil), patch, into)
 }
 
 // Put replaces a thing, or a part of it such as the rights of a group.
@@ -60,12 +60,12 @@ func (c *Client) Put(ctx context.Context, n Noun, id, part string, body, into an
 	if part != "" {
 		path += "/" + part
 	}
-	return c.do(ctx, http.MethodPut, path, body, into)
+	return c.change(ctx, http.MethodPut, path, body, into)
 }
 
 // Delete deletes a thing. The query holds reason, and what else the API documents.
 func (c *Client) Delete(ctx context.Context, n Noun, id string, query url.Values, into any) error {
-	return c.do(ctx, http.MethodDelete, c.below(n, id, query), nil, into)
+	return c.change(ctx, http.MethodDelete, c.below(n, id, query), nil, into)
 }
 
 // Act does one of the acts of the API that stand behind a colon, for instance
@@ -76,13 +76,29 @@ func (c *Client) Act(ctx context.Context, n Noun, id, act string, body, into any
 	if strings.Contains(act, ":") {
 		sign = "/"
 	}
-	return c.do(ctx, http.MethodPost, c.below(n, id, nil)+sign+act, body, into)
+	return c.change(ctx, http.MethodPost, c.below(n, id, nil)+sign+act, body, into)
+}
+
+// change is do for what can be rehearsed.
+func (c *Client) change(ctx context.Context, method, path string, in, out any) error {
+	return c.do(ctx, method, c.tried(path), in, out)
+}
+
+// tried is the path of a change that is made, or only rehearsed.
+func (c *Client) tried(path string) string {
+	switch {
+	case !c.DryRun:
+		return path
+	case strings.Contains(path, "?"):
+		return path + "&dry_run=true"
+	}
+	return path + "?dry_run=true"
 }
 
 // ImportUsers sends a table of accounts: CSV, or XLSX where its type says so.
 func (c *Client) ImportUsers(ctx context.Context, table io.Reader, xlsx bool, query url.Values) (Imported, error) {
 	var done Imported
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.address(c.below(NounUser, "", nil)+":import"+questioned(query)), table)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.address(c.tried(c.below(NounUser, "", nil)+":import"+questioned(query))), table)
 	if err != nil {
 		return done, err
 	}

@@ -78,6 +78,7 @@ func (c *cli) directoryCommand(cmd *cobra.Command, run func(ctx context.Context,
 		if err != nil {
 			return err
 		}
+		client.DryRun, _ = cmd.Flags().GetBool(dryRun) // false where there is no such flag
 		return run(cmd.Context(), client, args)
 	}
 	return cmd
@@ -278,8 +279,17 @@ func (c *cli) nounShow(n noun, example string) *cobra.Command {
 	})
 }
 
-// editFlags are those of every change.
+// dryRun is the flag that lets the server tell what a change would do.
+const dryRun = "dry-run"
+
+// editFlags are those of every change. What they bring is shown by made.
 func editFlags(f *pflag.FlagSet) (reason *string, base *uint64) {
+	f.Bool(dryRun, false, "change nothing, and tell who would gain and lose what")
+	return recordFlags(f)
+}
+
+// recordFlags are those of a change that cannot be tried.
+func recordFlags(f *pflag.FlagSet) (reason *string, base *uint64) {
 	return f.String("reason", "", "why, for the history"), f.Uint64("base-revision", 0, "refuse when the tenant is no longer at this revision")
 }
 
@@ -302,9 +312,13 @@ func (c *cli) nounCreate(n noun, example string) *cobra.Command {
 	})
 }
 
-func (c *cli) made(err error, x any) error {
+// made shows what became of a change, or would.
+func (c *cli) made(err error, x *thing) error {
 	if err != nil {
 		return err
+	}
+	if _, only := (*x)["base_revision"]; only && c.format == "text" {
+		return c.rehearsed(*x)
 	}
 	return c.thing(x)
 }

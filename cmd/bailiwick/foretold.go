@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -48,6 +49,21 @@ func (c *cli) writeForetold(w io.Writer, f *api.Foretold) {
 		fmt.Fprintf(w, "broken: %s\n", b.Text)
 	}
 	writeConsequences(w, f.Consequences, colours(c.out))
+}
+
+// rehearsed tells what a change of the directory would do.
+func (c *cli) rehearsed(answer thing) error {
+	var r api.Rehearsal
+	text, err := json.Marshal(answer)
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "nothing was changed; the tenant is at revision %d\n", r.BaseRevision)
+	c.writeForetold(c.out, &r.Foretold)
+	return nil
 }
 
 // paged shows an answer that may be long.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -47,5 +48,32 @@ func TestHelp(t *testing.T) {
 	}
 	if !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("the help differs from %s; look at the difference after go test -run TestHelp -update", golden)
+	}
+}
+
+// TestHelp_dryRun: whatever changes the directory can be tried first, but a
+// password, of which there is nothing to foretell.
+func TestHelp_dryRun(t *testing.T) {
+	directory := []string{"user", "group", "role", "scope", "licence", "grant", "application"}
+	tried := 0
+	for _, noun := range (&cli{}).root().Commands() {
+		if !slices.Contains(directory, noun.Name()) {
+			continue
+		}
+		for _, cmd := range noun.Commands() {
+			changes := cmd.Flags().Lookup("base-revision") != nil
+			if reason := cmd.Flags().Lookup("reason") != nil; reason != changes {
+				t.Errorf("%s has only one of --reason and --base-revision", cmd.CommandPath())
+			}
+			if !changes || cmd.CommandPath() == "bailiwick user password" {
+				continue
+			}
+			if tried++; cmd.Flags().Lookup(dryRun) == nil {
+				t.Errorf("%s has no --dry-run", cmd.CommandPath())
+			}
+		}
+	}
+	if tried < 25 {
+		t.Errorf("only %d commands change something", tried)
 	}
 }

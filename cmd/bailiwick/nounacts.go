@@ -111,7 +111,7 @@ the account end, it must choose another one when it next signs in, and it is tol
 by mail. Whoever has no password yet can be sent an invitation: user resend.`,
 		Example: "  bailiwick user password sales-7 --reason 'lost his phone' < password.txt",
 	}
-	reason, base := editFlags(cmd.Flags())
+	reason, base := recordFlags(cmd.Flags())
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, args []string) error {
 		line, err := bufio.NewReader(io.LimitReader(c.in, 1<<16)).ReadString('\n')
 		if err != nil && (err != io.EOF || line == "") {
@@ -179,14 +179,13 @@ nothing, so programs can do this whenever they start.`,
 		Example: "  bailiwick application register planner planner.yaml --dry-run\n  bailiwick application register planner planner.yaml --remove-grants --reason 'version 2'",
 	}
 	remove := cmd.Flags().Bool("remove-grants", false, "take away the rights that name what goes")
-	dry := cmd.Flags().Bool("dry-run", false, "change nothing, and tell what would be")
 	reason, base := editFlags(cmd.Flags())
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, args []string) error {
 		declared, err := c.declared(args[1])
 		if err != nil {
 			return err
 		}
-		query := url.Values{"remove_grants": {fmt.Sprint(*remove)}, "dry_run": {fmt.Sprint(*dry)}}
+		query := url.Values{"remove_grants": {fmt.Sprint(*remove)}}
 		var x thing
 		return c.made(client.Put(ctx, api.NounApplication, args[0], "catalogue?"+query.Encode(), edited(declared, *reason, *base), &x), &x)
 	})

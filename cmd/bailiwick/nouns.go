@@ -166,7 +166,7 @@ func (c *cli) regrant(cmd *cobra.Command, put func(section, scope string, args [
 		holders[n.name] = f.String(n.name, "", "the "+n.name+" whose own rights are changed")
 	}
 	scope := f.String("scope", "", "where; everywhere when left out")
-	reason := f.String("reason", "", "why, for the history")
+	reason, base := editFlags(f)
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, args []string) error {
 		var of noun
 		for _, n := range []noun{users, groups, roles} {
@@ -196,8 +196,10 @@ func (c *cli) regrant(cmd *cobra.Command, put func(section, scope string, args [
 			}
 			grants = append(grants, g)
 		}
-		revision, _ := was["revision"].(float64)
-		body := edited(thing{"grants": grants}, *reason, uint64(revision))
+		if revision, _ := was["revision"].(float64); *base == 0 {
+			*base = uint64(revision)
+		}
+		body := edited(thing{"grants": grants}, *reason, *base)
 		var now thing
 		switch of.path {
 		case api.NounUser:

@@ -72,21 +72,19 @@ func (c *cli) userCommand() *cobra.Command {
 }
 
 // bulk does the same to several accounts, as one revision.
-func (c *cli) bulk(ctx context.Context, client *api.Client, ids []string, op api.UserOperation, reason string) error {
-	ops := api.UserOperations{Edit: api.Edit{Reason: reason}}
+func (c *cli) bulk(ctx context.Context, client *api.Client, ids []string, op api.UserOperation, edit api.Edit) error {
+	ops := api.UserOperations{Edit: edit}
 	for _, id := range ids {
 		op.ID = id
 		ops.Operations = append(ops.Operations, op)
 	}
-	var done api.UsersChanged
-	if err := client.Act(ctx, api.NounUser, "", "bulk", ops, &done); err != nil {
-		return err
-	}
-	if c.format == "text" {
-		fmt.Fprintf(c.out, "changed %s, revision %d\n", plural(len(done.Users), "user", "users"), done.Revision)
+	var done thing
+	err := client.Act(ctx, api.NounUser, "", "bulk", ops, &done)
+	if users, changed := done["users"].([]any); changed && err == nil && c.format == "text" {
+		fmt.Fprintf(c.out, "changed %s, revision %.0f\n", plural(len(users), "user", "users"), done["revision"])
 		return nil
 	}
-	return c.thing(done)
+	return c.made(err, &done)
 }
 
 func (c *cli) userAct(verb, short string) *cobra.Command {
@@ -94,9 +92,9 @@ func (c *cli) userAct(verb, short string) *cobra.Command {
 		Use: verb + " ID...", Short: short + ", as one revision", Args: between(1, -1),
 		Example: "  bailiwick user " + verb + " sales-7 sales-8 --reason 'asked for by mail'",
 	}
-	reason := cmd.Flags().String("reason", "", "why, for the history")
+	reason, base := editFlags(cmd.Flags())
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, ids []string) error {
-		return c.bulk(ctx, client, ids, api.UserOperation{Op: verb}, *reason)
+		return c.bulk(ctx, client, ids, api.UserOperation{Op: verb}, api.Edit{Reason: *reason, BaseRevision: *base})
 	})
 }
 
@@ -133,9 +131,9 @@ func (c *cli) userMove() *cobra.Command {
 	op := api.UserOperation{Op: "move_group"}
 	cmd.Flags().StringVar(&op.From, "from", "", "code of the group to leave")
 	cmd.Flags().StringVar(&op.To, "to", "", "code of the group to be in instead")
-	reason := cmd.Flags().String("reason", "", "why, for the history")
+	reason, base := editFlags(cmd.Flags())
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, ids []string) error {
-		return c.bulk(ctx, client, ids, op, *reason)
+		return c.bulk(ctx, client, ids, op, api.Edit{Reason: *reason, BaseRevision: *base})
 	})
 }
 
@@ -148,9 +146,9 @@ another one, in place of their own. Seats of licences are not multiplied so.`,
 	}
 	op := api.UserOperation{Op: "copy_rights"}
 	cmd.Flags().StringVar(&op.From, "like", "", "id of the account to be like")
-	reason := cmd.Flags().String("reason", "", "why, for the history")
+	reason, base := editFlags(cmd.Flags())
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, ids []string) error {
-		return c.bulk(ctx, client, ids, op, *reason)
+		return c.bulk(ctx, client, ids, op, api.Edit{Reason: *reason, BaseRevision: *base})
 	})
 }
 
@@ -168,8 +166,7 @@ mistakes, which are told with their lines; nothing was imported then.`,
 	f.String("mode", "", "create, update or upsert; upsert when left out")
 	f.String("group", "", "code of a group that everybody in the table is to be in too")
 	f.String("scope", "", "where the memberships hold that name no scope")
-	f.String("reason", "", "why, for the history")
-	dry := f.Bool("dry-run", false, "change nothing, and tell what would be")
+	_, base := editFlags(f)
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, args []string) error {
 		query := url.Values{}
 		for _, name := range []string{"mode", "group", "scope", "reason"} {
@@ -177,8 +174,8 @@ mistakes, which are told with their lines; nothing was imported then.`,
 				query.Set(name, value)
 			}
 		}
-		if *dry {
-			query.Set("dry_run", "true")
+		if *base != 0 {
+			query.Set("base_revision", fmt.Sprint(*base))
 		}
 		table, err := c.opened(args[0])
 		if err != nil {
