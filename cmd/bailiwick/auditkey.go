@@ -116,21 +116,15 @@ func signingKey(cfg config.Config, make bool) (ed25519.PrivateKey, error) {
 	return readKey(cfg.Store.DSN + ".audit-key")
 }
 
-// sign signs the history until ctx ends; the function waits for the last
-// checkpoint.
-func (h *house) sign(ctx context.Context, db *store.Store, cfg config.Config, log *slog.Logger) (wait func(), err error) {
-	key, err := signingKey(cfg, true)
-	if err != nil {
-		return nil, fmt.Errorf("audit.signing_key: %w", err)
-	}
-	if key == nil {
+// sign looks after the signatures of the history until ctx ends; the function
+// waits for the last of them.
+func (h *house) sign(ctx context.Context, db *store.Store, log *slog.Logger) (wait func()) {
+	if !db.Signs() {
 		log.Warn("the history is not signed: audit.signing_key names no key")
-		return func() {}, nil
+		return func() {}
 	}
-	h.checkpoints = service.NewCheckpoints(db, h.follower, service.CheckpointsOptions{
-		Key: key, Every: cfg.Audit.Every, Revisions: cfg.Audit.Revisions, Clock: clock(), Log: log,
-	})
-	return meanwhile(ctx, h.checkpoints.Run), nil
+	h.checkpoints = service.NewCheckpoints(db, h.follower, log)
+	return meanwhile(ctx, h.checkpoints.Run)
 }
 
 // recordRefusals writes refused attempts until ctx ends; the function waits for
@@ -200,10 +194,9 @@ func (c *cli) exportTrail(ctx context.Context, at *target, tenant string) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if key, err := signingKey(cfg, false); err == nil && key != nil {
-		if _, err := db.AddCheckpoint(ctx, tenant, key); err != nil {
-			return err
-		}
+	signIfPossible(db, cfg, c.log(cfg.Log))
+	if _, err := db.AddCheckpoint(ctx, tenant); err != nil {
+		c.say("the newest revision is not signed: %v", err) // that is in the export too
 	}
 	return db.Trail(ctx, tenant, func(l access.TrailLine) error { return writeJSON(c.out, l) })
 }

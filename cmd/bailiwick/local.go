@@ -46,6 +46,7 @@ func (c *cli) openLocal(ctx context.Context, cfg config.Config) (*local, error) 
 	if err != nil {
 		return nil, err
 	}
+	signIfPossible(s, cfg, log)
 	l := &local{house: furnish(s, &caches{}, cfg, sourceCLI, aside{}, log), store: s}
 	l.lookBack(s, cfg.Decisions, log)
 	if err := l.follower.Start(ctx); err != nil {

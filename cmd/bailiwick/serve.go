@@ -165,6 +165,9 @@ func (c *cli) openHouse(ctx context.Context, s serving, log *slog.Logger) (o *op
 		return o, err
 	}
 	o.later(o.db.Close)
+	if err := signWith(o.db, cfg, true, log); err != nil {
+		return o, err
+	}
 	if o.near, err = openCaches(ctx, cfg.Cache, s.dev, o.traces, log); err != nil {
 		return o, err
 	}
@@ -242,11 +245,7 @@ func (o *opened) run(ctx context.Context, cfg config.Config, door *httpapi.Serve
 	}
 	all = append(all, metrics, follow(ctx, o.house, o.near), mailing(ctx, o.mails))
 	o.house.startShadow(ctx)
-	signing, err := o.house.sign(ctx, o.db, cfg, log)
-	if err != nil {
-		return stop, err
-	}
-	all = append(all, signing, o.house.recordRefusals(ctx))
+	all = append(all, o.house.sign(ctx, o.db, log), o.house.recordRefusals(ctx))
 	return stop, nil
 }
 

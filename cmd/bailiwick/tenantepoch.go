@@ -60,6 +60,7 @@ func (c *cli) renewEpoch(ctx context.Context, set *settings, tenant string, chan
 		return made, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	signIfPossible(db, cfg, c.log(cfg.Log))
 	if err := db.RenewEpoch(ctx, tenant, change); err != nil {
 		return made, err
 	}

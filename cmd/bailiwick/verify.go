@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -38,8 +40,10 @@ public key is needed.
 
 Every revision holds the hash of the one before and of all its changes, and
 checkpoints sign them. So it finds every row of the history that was edited,
-removed or put elsewhere; and that the newest ones were removed, as far as a
-checkpoint was made of them or --against names an earlier report (verify -o json).
+removed or put elsewhere. That the newest ones were removed together with their
+checkpoints, or that a backup was put in the place of all, shows by what was kept
+elsewhere: --against names an earlier report (verify -o json), the file of
+audit.witness, or an export, which also tells the rows apart.
 
 Whether users, groups and rules are what the history adds up to is for doctor.
 The exit code is 1 if anything was found.`,
@@ -55,7 +59,7 @@ The exit code is 1 if anything was found.`,
 	f.StringVar(&v.tenant, "tenant", "", "this tenant alone")
 	f.StringVar(&v.export, "export", "", "file that bailiwick audit export has written")
 	f.StringArrayVar(&v.keys, "public-key", nil, "public key that has signed, base64 or a file with it; repeatable")
-	f.StringVar(&v.against, "against", "", "file with an earlier report, which must still hold")
+	f.StringVar(&v.against, "against", "", "report of verify -o json, file of audit.witness, or export, which must still hold")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return c.verify(cmd.Context(), at, v)
 	}
@@ -67,21 +71,15 @@ func (c *cli) verify(ctx context.Context, at *target, v verifying) error {
 	if err != nil {
 		return err
 	}
-	noted, err := readReports(v.against)
+	earlier, err := readEarlier(v.against)
 	if err != nil {
 		return err
 	}
 	var reports []access.TrailReport
 	judge := func(lines func(take func(access.TrailLine) error) error) error {
-		trail := access.NewTrail(keys)
-		if err := lines(func(l access.TrailLine) error { trail.Take(l); return nil }); err != nil {
-			return err
-		}
-		for _, was := range noted {
-			trail.Holds(was)
-		}
-		reports = append(reports, trail.Done())
-		return nil
+		r, err := earlier.judge(lines, keys)
+		reports = append(reports, r)
+		return err
 	}
 	switch {
 	case v.export != "":
@@ -92,7 +90,7 @@ func (c *cli) verify(ctx context.Context, at *target, v verifying) error {
 	if err != nil {
 		return err
 	}
-	for _, was := range noted {
+	for _, was := range earlier.heads {
 		if !hasReport(reports, was.Tenant) && (v.tenant == "" || v.tenant == was.Tenant) && v.export == "" {
 			reports = append(reports, access.TrailReport{Tenant: was.Tenant, Wrong: []string{"the tenant is not there any more"}})
 		}
@@ -196,23 +194,44 @@ func readTrail(from io.Reader, take func(access.TrailLine) error) error {
 	}
 }
 
+// lineOf reads a line of a file, which must be just as it was written: what no
+// hash is of, such as a member of another name, must not be read into it either.
+func lineOf(lines *json.Decoder) (l access.TrailLine, err error) {
+	var raw json.RawMessage
+	if err := lines.Decode(&raw); err != nil {
+		return l, err
+	}
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return l, err
+	}
+	var written bytes.Buffer
+	if err := writeJSON(&written, l); err != nil {
+		return l, err
+	}
+	if !bytes.Equal(bytes.TrimSpace(written.Bytes()), raw) {
+		return l, fmt.Errorf("%.100q is not as bailiwick audit export writes it", raw)
+	}
+	return l, nil
+}
+
 // verifyFile verifies one history after the other. A line that cannot be read
 // is a finding, not a failure.
 func verifyFile(path string, judge judging) error {
 	file, err := os.Open(path) //nolint:gosec // that is what was asked for
 	if err != nil {
-		return usage("--export: %w", err)
+		return usage("%w", err)
 	}
 	defer file.Close()
 	lines, more := json.NewDecoder(bufio.NewReader(file)), true
 	for more {
 		err := judge(func(take func(access.TrailLine) error) error {
 			for {
-				var l access.TrailLine
-				if err := lines.Decode(&l); errors.Is(err, io.EOF) {
+				l, err := lineOf(lines)
+				if errors.Is(err, io.EOF) {
 					more = false
 					return nil
-				} else if err != nil {
+				}
+				if err != nil {
 					more = false
 					return take(access.TrailLine{Kind: "cannot be read: " + err.Error()})
 				}
@@ -232,19 +251,83 @@ func verifyFile(path string, judge judging) error {
 	return nil
 }
 
-func readReports(path string) ([]access.TrailReport, error) {
+// earlier is what was noted of histories elsewhere.
+type earlier struct {
+	heads []access.TrailReport
+	rows  map[string]map[access.TrailRow][sha256.Size]byte // by tenant, of an export
+}
+
+// judge goes through one history.
+func (e *earlier) judge(lines func(take func(access.TrailLine) error) error, keys []ed25519.PublicKey) (access.TrailReport, error) {
+	var trail *access.Trail
+	err := lines(func(l access.TrailLine) error {
+		if trail == nil {
+			trail = access.NewTrail(keys, e.rows[l.Tenant])
+		}
+		trail.Take(l)
+		return nil
+	})
+	if err != nil {
+		return access.TrailReport{}, err
+	}
+	if trail == nil {
+		trail = access.NewTrail(keys, nil)
+	}
+	for _, was := range e.heads {
+		trail.Holds(was)
+	}
+	return trail.Done(), nil
+}
+
+// readEarlier reads a report, a witness or an export.
+func readEarlier(path string) (*earlier, error) {
+	e := &earlier{rows: map[string]map[access.TrailRow][sha256.Size]byte{}}
 	if path == "" {
-		return nil, nil
+		return e, nil
+	}
+	if err := verifyFile(path, e.copy); err != nil {
+		return nil, err
+	}
+	if len(e.heads) > 0 {
+		return e, nil
+	}
+	noted, err := readWitness(path)
+	if err != nil {
+		return nil, usage("--against: %w", err)
+	}
+	for _, c := range noted {
+		e.heads = append(e.heads, access.TrailReport{Tenant: c.Tenant, Revision: c.Revision, Hash: c.Hash})
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // that is what was asked for
 	if err != nil {
 		return nil, usage("--against: %w", err)
 	}
 	var was verifiedAnswer
-	if err := json.Unmarshal(text, &was); err != nil {
-		return nil, usage("--against: %s is no report of verify -o json: %w", path, err)
+	if len(noted) == 0 && (json.Unmarshal(text, &was) != nil || len(was.Tenants) == 0) {
+		return nil, usage("--against: %s is neither a report of verify -o json, nor a file of audit.witness, nor an export", path)
 	}
-	return was.Tenants, nil
+	e.heads = append(e.heads, was.Tenants...)
+	return e, nil
+}
+
+// copy notes the rows of one history of an export.
+func (e *earlier) copy(lines func(take func(access.TrailLine) error) error) error {
+	var head access.TrailReport
+	return lines(func(l access.TrailLine) error {
+		switch l.Kind {
+		case access.TrailHead:
+			head.Tenant = l.Tenant
+			e.rows[l.Tenant] = map[access.TrailRow][sha256.Size]byte{}
+		case access.TrailRevision, access.TrailChange:
+			if rows := e.rows[head.Tenant]; rows != nil {
+				rows[l.Row()] = l.Digest()
+			}
+		case access.TrailEnd:
+			head.Revision, head.Hash = l.Revision, l.Hash
+			e.heads = append(e.heads, head)
+		}
+		return nil
+	})
 }
 
 type verifiedAnswer struct {
@@ -268,12 +351,21 @@ func (c *cli) tellVerified(reports []access.TrailReport, withKey bool) error {
 	return err
 }
 
+// verifyNext is what to do about a history that is not what was written.
+const verifyNext = `What to do next:
+  - Keep a copy of the database as it is, and of the logs: it is evidence. Change its password.
+  - bailiwick verify --against EXPORT, with an export from before, names each row that differs.
+  - bailiwick doctor tells whether users, groups and rules are as the history has them.
+  - Restore the newest backup that verifies, and say so with bailiwick tenant renew-epoch.
+`
+
 func writeVerified(w io.Writer, r access.TrailReport, withKey bool) {
 	if len(r.Wrong) > 0 {
 		fmt.Fprintf(w, "%s: WRONG\n", r.Tenant)
 		for _, what := range r.Wrong {
 			fmt.Fprintf(w, "  %s\n", what)
 		}
+		fmt.Fprint(w, verifyNext)
 		return
 	}
 	fmt.Fprintf(w, "%s: %s with %s, as they were written", r.Tenant, plural(int(r.Revision), "revision", "revisions"), plural(r.Changes, "change", "changes")) //nolint:gosec // few
@@ -284,6 +376,9 @@ func writeVerified(w io.Writer, r access.TrailReport, withKey bool) {
 		fmt.Fprint(w, "; nothing is signed")
 	default:
 		fmt.Fprintf(w, "; signed up to revision %d", r.Signed)
+	}
+	if withKey && r.Signed < r.Revision {
+		fmt.Fprintf(w, ". That nobody has rewritten what is newer is NOT proven")
 	}
 	fmt.Fprintln(w)
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"hash/maphash"
 	"slices"
 	"strconv"
 	"time"
@@ -109,10 +110,12 @@ type TrailReport struct {
 }
 
 // Trail goes through a history line by line, and finds what is not as it was
-// written. It keeps the hashes of all revisions, 80 bytes each.
+// written. It keeps the hashes of all revisions, 80 bytes each, and what was last
+// said of each thing, 40 bytes.
 type Trail struct {
 	report TrailReport
 	keys   []ed25519.PublicKey
+	copied map[TrailRow][sha256.Size]byte
 	known  map[Revision]string // hashes
 	head   TrailLine
 	now    TrailLine // the revision that is being read
@@ -121,11 +124,41 @@ type Trail struct {
 	last   Checkpoint
 	epoch  string // the newest that a change has made
 	ended  bool
+
+	seed   maphash.Seed
+	said   map[uint64]image // by what it is of
+	broken map[Revision]bool
+	odd    []string // changes of the revision that do not fit what was before them
 }
 
-// NewTrail judges signatures by these keys; without any it does not.
-func NewTrail(keys []ed25519.PublicKey) *Trail {
-	return &Trail{keys: keys, known: map[Revision]string{}}
+// image is what a change has made of something, hashed.
+type image struct {
+	of    uint64
+	where TrailRow
+}
+
+// TrailRow names a row of a history: a revision, or a change of it, from 1.
+type TrailRow struct {
+	Revision Revision
+	N        int64
+}
+
+// Row is where a revision or a change stands.
+func (l *TrailLine) Row() TrailRow { return TrailRow{l.Revision, l.N} }
+
+// Digest is a hash of the line.
+func (l *TrailLine) Digest() [sha256.Size]byte {
+	text, _ := json.Marshal(l) //nolint:errchkjson // strings and numbers
+	return sha256.Sum256(text)
+}
+
+// NewTrail judges signatures by these keys; without any it does not. Rows of an
+// earlier copy, if there is one, must be as they were.
+func NewTrail(keys []ed25519.PublicKey, copied map[TrailRow][sha256.Size]byte) *Trail {
+	return &Trail{
+		keys: keys, copied: copied, known: map[Revision]string{},
+		seed: maphash.MakeSeed(), said: map[uint64]image{}, broken: map[Revision]bool{},
+	}
 }
 
 // maxWrong bounds what is listed: where one thing is wrong, much that follows is.
@@ -176,7 +209,8 @@ func (t *Trail) revision(l TrailLine) {
 	if l.Parent != t.now.Hash {
 		t.wrong("revision %d does not follow from the one before", l.Revision)
 	}
-	t.now, t.n, t.sum = l, 0, sha256.New()
+	t.now, t.n, t.sum, t.odd = l, 0, sha256.New(), nil
+	t.compare(&l, fmt.Sprintf("revision %d", l.Revision))
 	t.add(t.head.Tenant, l.Parent, strconv.FormatUint(uint64(l.Revision), 10), l.Author, l.Source, l.Reason, strconv.FormatInt(l.At, 10))
 	t.known[l.Revision] = l.Hash
 }
@@ -191,10 +225,38 @@ func (t *Trail) change(l TrailLine) {
 		t.wrong("change %d of revision %d is missing or out of order", t.n+1, l.Revision)
 	}
 	t.n = l.N
+	t.compare(&l, l.change())
+	t.follows(&l)
 	t.add(strconv.FormatInt(l.N, 10), l.Of, l.Name, l.Old, l.New)
 	if l.Of == "epoch" && json.Unmarshal([]byte(l.New), &t.epoch) != nil {
 		t.wrong("change %d of revision %d makes no epoch", l.N, l.Revision)
 	}
+}
+
+// change names one for people.
+func (l *TrailLine) change() string {
+	return fmt.Sprintf("change %d of revision %d (%s %q)", l.N, l.Revision, l.Of, l.Name)
+}
+
+// compare holds a row against the earlier copy.
+func (t *Trail) compare(l *TrailLine, what string) {
+	if was, ok := t.copied[l.Row()]; ok && was != l.Digest() {
+		t.wrong("%s is not what the earlier copy has", what)
+	}
+}
+
+// follows finds out which change of an edited revision may have been edited: each
+// begins with what the one before it has made of the same thing.
+func (t *Trail) follows(l *TrailLine) {
+	thing := maphash.String(t.seed, l.Of+"\x00"+l.Name)
+	was, known := t.said[thing]
+	if known && l.Old != "" && was.of != maphash.String(t.seed, l.Old) {
+		t.odd = append(t.odd, l.change())
+		if t.broken[was.where.Revision] {
+			t.wrong("%s found something else than change %d of revision %d has made: look at that one", l.change(), was.where.N, was.where.Revision)
+		}
+	}
+	t.said[thing] = image{maphash.String(t.seed, l.New), l.Row()}
 }
 
 // add hashes fields as the store does when it writes a revision.
@@ -213,7 +275,11 @@ func (t *Trail) finish() {
 		return
 	}
 	if hex.EncodeToString(t.sum.Sum(nil)) != t.now.Hash {
-		t.wrong("revision %d is not what was written", t.now.Revision)
+		t.broken[t.now.Revision] = true
+		t.wrong("revision %d is not what was written: its row, or one of its changes 1 to %d", t.now.Revision, t.n)
+		for _, change := range t.odd {
+			t.wrong("%s does not begin with what was there before: look at that one", change)
+		}
 	}
 	if t.n == 0 {
 		t.wrong("revision %d has no changes", t.now.Revision)
@@ -248,7 +314,7 @@ func (t *Trail) checkpoint(c *Checkpoint) {
 
 // Holds compares the history with a state of it that was noted elsewhere.
 func (t *Trail) Holds(was TrailReport) {
-	if was.Tenant == t.report.Tenant && t.known[was.Revision] != was.Hash {
+	if was.Tenant == t.report.Tenant && was.Revision > 0 && t.known[was.Revision] != was.Hash {
 		t.wrong("revision %d is not what was noted of it elsewhere, or not there any more", was.Revision)
 	}
 }

@@ -29,7 +29,7 @@ func TestTrail_cutAndGlued(t *testing.T) {
 		"a stray change":     {[]access.TrailLine{head, {Kind: access.TrailChange, Revision: 1, N: 1}, end}, "which is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			trail := access.NewTrail(nil)
+			trail := access.NewTrail(nil, nil)
 			for _, l := range tc.lines {
 				trail.Take(l)
 			}

@@ -164,8 +164,7 @@ func (d Decisions) validate(wrong *Mistakes) {
 // Audit says how histories are signed, and what is kept of refused attempts.
 type Audit struct {
 	SigningKey  string        `yaml:"signing_key" doc:"Path of the file with the Ed25519 key that signs the history, PEM; bailiwick keys audit makes one. Empty: with sqlite a file beside the database, made at start; with mysql nothing is signed."`
-	Every       time.Duration `yaml:"every" default:"5m" range:"1s..24h" doc:"A change is signed after this time at the latest."`
-	Revisions   int           `yaml:"revisions" default:"100" range:"1..1000000" doc:"Or after so many revisions."`
+	Witness     string        `yaml:"witness" doc:"Path of a file to which every checkpoint is added, a line each, out of reach of whoever can change the database. What it names must still be there when a server starts, or the history is not signed any more. Each server needs one of its own. Empty: none."`
 	RefusalAge  time.Duration `yaml:"refusal_age" default:"8760h" range:"1h..87600h" doc:"Refused attempts are removed after this time."`
 	RefusalRows int           `yaml:"refusal_rows" default:"1000000" range:"1000..100000000" doc:"Most refused attempts that are kept. Beyond that the tenant with the most loses his oldest."`
 }

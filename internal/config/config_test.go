@@ -178,7 +178,7 @@ func TestLoad_everyKeyFromEveryPlace(t *testing.T) {
 		"cache.redis.secret": strings.Repeat("x", 32), "cache.redis.timeout": "20ms", "cache.redis.ttl": "2s",
 		"mail.tls": "implicit", "mail.from": "access@example.com", "mail.give_up_after": "2h",
 		"decisions.sinks": "file,store", "decisions.strict": "true", "decisions.mask_users": "true", "decisions.file_sync": "true",
-		"audit.refusal_age": "2h", "audit.every": "2h", "decisions.file_age": "2h", "decisions.store_age": "2h",
+		"audit.refusal_age": "2h", "decisions.file_age": "2h", "decisions.store_age": "2h",
 	}
 	var env []string
 	flags := map[string]string{}

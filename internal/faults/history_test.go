@@ -150,7 +150,7 @@ func newHistorian(t *testing.T, s *site) *historian {
 		t.Fatalf("%v: %s", err, out)
 	}
 	h.auditKey = key
-	s.flags = append(s.flags, "--audit-signing-key="+key, "--audit-revisions=3")
+	s.flags = append(s.flags, "--audit-signing-key="+key)
 	r := s.start()
 	first := chapter{staff: everybody()}
 	a := r.do(http.MethodPut, "/v1/tenants/default/policy", api.Policy{Files: first.files()})

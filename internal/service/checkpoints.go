@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/ed25519"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -13,53 +12,31 @@ import (
 // CheckpointStore keeps signed statements about histories.
 type CheckpointStore interface {
 	// AddCheckpoint signs the newest revision of a tenant, unless that was done.
-	AddCheckpoint(ctx context.Context, tenant string, key ed25519.PrivateKey) (access.Checkpoint, error)
+	// ErrInvalid: what was signed before, or follows it, is not as it was written.
+	AddCheckpoint(ctx context.Context, tenant string) (access.Checkpoint, error)
 }
 
-// CheckpointsOptions for NewCheckpoints. The zero value of all but Key works.
-type CheckpointsOptions struct {
-	Key       ed25519.PrivateKey
-	Every     time.Duration // after a change, at the latest; 5 minutes when 0
-	Revisions int           // or after so many of them; 100 when 0
-	Clock     func() time.Time
-	Log       *slog.Logger
-}
-
-// Checkpoints signs the histories of tenants: whoever rewrites one, with all
-// hashes, cannot sign it.
+// Checkpoints looks after the signatures of histories. Revisions are signed when
+// they are made; it signs what others have made without the key, and notices
+// within a second where history was rewritten: that is never signed.
 type Checkpoints struct {
-	store  CheckpointStore
-	state  *Follower
-	opts   CheckpointsOptions
-	signed map[string]signedAt // by tenant; used by Run alone
-	made   atomic.Uint64
-	failed atomic.Uint64
-}
-
-// signedAt is what was last signed of a tenant, or seen first of it.
-type signedAt struct {
-	head access.Head
-	at   time.Time
+	store   CheckpointStore
+	state   *Follower
+	log     *slog.Logger
+	signed  map[string]access.Head // by tenant; used by Run alone, as is
+	trouble map[string]string      // what was last said of a tenant
+	made    atomic.Uint64
+	failed  atomic.Uint64
 }
 
 // NewCheckpoints signs once Run runs.
-func NewCheckpoints(s CheckpointStore, f *Follower, o CheckpointsOptions) *Checkpoints {
-	o.Every = orDefault(o.Every, 5*time.Minute)
-	if o.Revisions <= 0 {
-		o.Revisions = 100
-	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return &Checkpoints{store: s, state: f, opts: o, signed: map[string]signedAt{}}
+func NewCheckpoints(s CheckpointStore, f *Follower, log *slog.Logger) *Checkpoints {
+	return &Checkpoints{store: s, state: f, log: log, signed: map[string]access.Head{}, trouble: map[string]string{}}
 }
 
 const (
 	checkpointLook = time.Second
-	checkpointTime = 3 * time.Second
+	checkpointTime = time.Minute // a long history that was never signed is gone through once
 )
 
 // Run signs until ctx ends, and then once more what has changed.
@@ -69,46 +46,45 @@ func (c *Checkpoints) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			c.look(context.WithoutCancel(ctx), true)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+			defer cancel()
+			c.look(ctx)
 			return
 		case <-look.C:
-			c.look(ctx, false)
+			c.look(ctx)
 		}
 	}
 }
 
-// look signs what is due, or all that has changed.
-func (c *Checkpoints) look(ctx context.Context, all bool) {
-	now := c.opts.Clock()
+// look signs what has changed and is not signed.
+func (c *Checkpoints) look(ctx context.Context) {
 	for _, t := range c.state.Following().Tenants {
-		was, known := c.signed[t.Tenant]
-		switch {
-		case t.Head.Revision == 0 || known && was.head == t.Head:
-			continue
-		case known && !all && was.head.Epoch == t.Head.Epoch && now.Sub(was.at) < c.opts.Every &&
-			int(t.Head.Revision-was.head.Revision) < c.opts.Revisions: //nolint:gosec // in one epoch it only grows
-			continue
+		if t.Head.Revision > 0 && c.signed[t.Tenant] != t.Head {
+			c.sign(ctx, t.Tenant, t.Head)
 		}
-		c.sign(ctx, t.Tenant, t.Head, now)
 	}
 }
 
-func (c *Checkpoints) sign(ctx context.Context, tenant string, head access.Head, now time.Time) {
+func (c *Checkpoints) sign(ctx context.Context, tenant string, head access.Head) {
 	ctx, cancel := context.WithTimeout(ctx, checkpointTime)
 	defer cancel()
-	made, err := c.store.AddCheckpoint(ctx, tenant, c.opts.Key)
+	made, err := c.store.AddCheckpoint(ctx, tenant)
 	if err != nil {
 		c.failed.Add(1)
-		c.opts.Log.Error("a history could not be signed", "tenant", tenant, "error", err)
+		if c.trouble[tenant] != err.Error() {
+			c.log.Error("a history could not be signed", "tenant", tenant, "error", err)
+		}
+		c.trouble[tenant] = err.Error()
 		return
 	}
 	if made.Number > 0 {
 		c.made.Add(1)
 	}
-	c.signed[tenant] = signedAt{head, now}
+	c.signed[tenant] = head
+	delete(c.trouble, tenant)
 }
 
-// Counts tells how many checkpoints were made, and how many attempts failed.
+// Counts tells how many revisions were signed that others had made, and how many attempts failed.
 func (c *Checkpoints) Counts() (made, failed uint64) { return c.made.Load(), c.failed.Load() }
 
 // TrailStore writes histories down.

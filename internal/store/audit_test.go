@@ -100,7 +100,11 @@ func TestGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddCheckpoint(t.Context(), access.DefaultTenant, key); err != nil {
+	s.SignWith(key, nil, nil)
+	if c, err := s.AddCheckpoint(t.Context(), access.DefaultTenant); err != nil || c.Number != 1 {
+		t.Error(c, err)
+	}
+	if err := s.RenewEpoch(t.Context(), access.DefaultTenant, any1); err != nil {
 		t.Error(err)
 	}
 	for _, err := range []error{

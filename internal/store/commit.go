@@ -25,6 +25,8 @@ type write struct {
 	packed   func(columns string) string
 	changes  []changeRow
 	judge    func(access.Delta) error // may refuse what is about to be committed; may be nil
+	signer   *signer
+	signed   access.Checkpoint // of the revision, where it could be signed
 }
 
 // tries bounds how often a write that lost a race is begun again.
@@ -67,7 +69,8 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 	}
 	ending := tx.Statement.ConnPool.(gorm.TxCommitter)
 	defer func() { _ = ending.Rollback() }() // after a commit there is nothing to roll back
-	delta, err = s.fill(ctx, tx, c, lock, do)
+	var signed access.Checkpoint
+	delta, err = s.fill(ctx, tx, c, lock, do, &signed)
 	switch {
 	case errors.Is(err, errNothing):
 		return delta, nil
@@ -79,11 +82,12 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 	if err := within(ctx, ending.Commit); err != nil {
 		return access.Delta{}, outcome(delta, err)
 	}
+	s.signer.keep(signed)
 	return delta, nil
 }
 
 // fill does everything of a change but the commit.
-func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (access.Delta, error) {
+func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error, signed *access.Checkpoint) (access.Delta, error) {
 	tenant, err := lock(tx)
 	if again := s.repeated(tx, c.Once); again != nil {
 		return access.Delta{}, again
@@ -95,7 +99,7 @@ func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock fun
 	if err := fresh(c.Base, tenant.Revision); err != nil {
 		return delta, err
 	}
-	w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident, byLine: s.byLine, packed: s.packed}
+	w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident, byLine: s.byLine, packed: s.packed, signer: &s.signer}
 	if err := do(w); err != nil {
 		return delta, err
 	}
@@ -109,6 +113,7 @@ func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock fun
 	if err == nil {
 		err = w.remember(c.Once, delta.To)
 	}
+	*signed = w.signed
 	return delta, err
 }
 
@@ -227,7 +232,10 @@ func (w *write) record(c access.Change) error {
 	if err := exactly(1, w.tx.Create(&entry)); err != nil {
 		return fmt.Errorf("insert into revision: %w", err)
 	}
-	return insert(w, "revision_change", w.changes)
+	if err := insert(w, "revision_change", w.changes); err != nil {
+		return err
+	}
+	return w.sign(entry)
 }
 
 // parent gives the hash of the newest revision.

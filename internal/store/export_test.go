@@ -285,3 +285,26 @@ func (s *Store) LimitPages(more int) error {
 	var limit int
 	return s.db.Raw("PRAGMA max_page_count = " + strconv.Itoa(pages+more)).Scan(&limit).Error
 }
+
+// HashAnew gives a revision the hash of what stands in the database now, as
+// somebody who covers up an edit would.
+func (s *Store) HashAnew(ctx context.Context, tenant string, number access.Revision) error {
+	return s.snapshot(ctx, tenant, func(v view) error {
+		r, err := v.entry(number)
+		if err != nil {
+			return err
+		}
+		l := newLink(tenant, r)
+		query := "SELECT n, kind, name, old_value, new_value FROM revision_change WHERE tenant_id = ? AND revision = ? ORDER BY n"
+		err = each(ctx, v.tx, query, []any{v.tenant.ID, number}, func(rows *sql.Rows) error {
+			var c changeRow
+			err := rows.Scan(&c.N, &c.Kind, &c.Name, &c.OldValue, &c.NewValue)
+			l.change(c)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return s.db.Exec("UPDATE revision SET hash = ? WHERE tenant_id = ? AND number = ?", l.sum(), v.tenant.ID, number).Error
+	})
+}

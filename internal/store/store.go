@@ -77,6 +77,7 @@ type Store struct {
 	log       *slog.Logger
 	rosters   rosters
 	policies  policies
+	signer    signer
 	closed    context.CancelFunc // ends what is read beside requests
 	fit       atomic.Bool        // Check has found nothing wrong
 	counted   sync.Map           // table of a log -> its newest seq when it was last within its bounds
