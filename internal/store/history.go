@@ -195,7 +195,43 @@ func (c *comparison) operations() ([]access.Operation, error) {
 	if len(all) == 0 {
 		all, err = c.rules()
 	}
+	if len(all) == 0 && err == nil {
+		all, err = c.moved()
+	}
 	return append(all, c.others()...), err
+}
+
+// moved tells which lines got another place under a model of the tenant's own,
+// where the order may decide. Where lines came and went too, those are told, and
+// not the places that others got for it.
+func (c *comparison) moved() ([]access.Operation, error) {
+	var d settingsDocument
+	if err := decode("settings", c.tenant.Settings, &d); err != nil || d.Model == "" {
+		return nil, err
+	}
+	p := past{view: c.view}
+	var lines []string
+	for _, o := range c.order {
+		e := c.edits[o]
+		if o.kind != kindRule || e.old == "" || e.new == "" {
+			continue
+		}
+		was, err := p.ruleThen(e.old)
+		if err != nil {
+			return nil, err
+		}
+		is, err := p.ruleThen(e.new)
+		if err != nil {
+			return nil, err
+		}
+		if was.ID != is.ID {
+			lines = append(lines, o.name)
+		}
+	}
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	return []access.Operation{{Verb: access.Changed, Kind: kindRule, Field: "order", After: strings.Join(lines[:min(len(lines), 10)], "; ")}}, nil
 }
 
 // side makes a policy of what has changed alone, as it was on one side.

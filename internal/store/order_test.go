@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/bailiwick/bailiwick/internal/access"
+	"github.com/bailiwick/bailiwick/internal/accesstest"
 	"github.com/bailiwick/bailiwick/internal/store"
 )
 
@@ -68,4 +70,37 @@ func longestRise(numbers []int64, above int64) int {
 		best = max(best, 1+longestRise(numbers[1:], numbers[0]))
 	}
 	return best
+}
+
+// TestApply_order: under a model of the tenant's own, where the order of lines may
+// decide, lines that only change places make a revision, and the history tells it;
+// under ours they make none.
+func TestApply_order(t *testing.T) {
+	onEach(t, func(d database) {
+		s := accesstest.OpenStore(d.t, d.options)
+		p := accesstest.StorePolicy(access.DefaultTenant)
+		p.Users, p.Rules = nil, p.Rules[:2]
+		for _, tc := range []struct {
+			policy *access.Policy
+			told   []string
+		}{
+			{p, nil},
+			{&access.Policy{Tenant: access.DefaultTenant, Model: "[request_definition]\nr = sub, obj\n", Rules: []access.Rule{
+				{Type: "p", Values: []string{"alice", "deny"}}, {Type: "p", Values: []string{"alice", "allow"}}, {Type: "p", Values: []string{"bob", "allow"}},
+			}}, []string{"order"}},
+		} {
+			before := apply(d.t, s, tc.policy).Revision
+			slices.Reverse(tc.policy.Rules[:2])
+			after := apply(d.t, s, tc.policy)
+			told, err := s.Operations(d.t.Context(), access.DefaultTenant, before, after.Revision)
+			if err != nil || int(after.Revision-before) != len(tc.told) || len(told) != len(tc.told) || len(told) > 0 && told[0].Field != tc.told[0] {
+				d.t.Errorf("from revision %d to %d: %v, %v", before, after.Revision, told, err)
+			}
+			for i, want := range tc.policy.Rules {
+				if len(tc.told) > 0 && !after.Rules[i].Same(want) {
+					d.t.Errorf("rule %d is %v, want %v", i, after.Rules[i], want)
+				}
+			}
+		}
+	})
 }
