@@ -118,9 +118,8 @@ func TestTenants_lint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		left, err := bundle.Silence(folder(t, tenant), append(problems, said...))
-		if err != nil || len(left) > 0 {
-			t.Errorf("%s: %v\n%s", tenant, err, left.Error())
+		if left := bundle.Silence(folder(t, tenant), append(problems, said...)); len(left) > 0 {
+			t.Errorf("%s:\n%s", tenant, left.Error())
 		}
 	}
 }
