@@ -33,8 +33,18 @@ type CatalogueFields struct {
 	Names       map[string]string `json:"names,omitempty"`
 	Description string            `json:"description,omitempty"`
 	// The application's own version of what it declares.
-	Version  string           `json:"version,omitempty"`
-	Sections []CatalogueEntry `json:"sections"`
+	Version string `json:"version,omitempty"`
+	// What headings are called in other languages.
+	Families []CatalogueFamily `json:"families,omitempty"`
+	Sections []CatalogueEntry  `json:"sections"`
+}
+
+// CatalogueFamily says what a heading is called in other languages.
+type CatalogueFamily struct {
+	// The heading, as sections name it by family.
+	Name string `json:"name"`
+	// What it is called by language.
+	Names map[string]string `json:"names"`
 }
 
 // CatalogueEntry is one protected section.
@@ -136,7 +146,10 @@ type StandardRight struct {
 
 // RightsFamily is the sections under one heading.
 type RightsFamily struct {
-	Family   string        `json:"family"`
+	// The heading as sections name it.
+	Family string `json:"family"`
+	// In the language that was asked for, if there is such a name.
+	Label    string        `json:"label"`
 	Sections []RightsEntry `json:"sections"`
 }
 

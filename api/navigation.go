@@ -18,6 +18,9 @@ type NavigationEntry struct {
 	// In the language that was asked for, if there is such a name.
 	Label string `json:"label"`
 	Order int    `json:"order"`
+	// The heading under which the section stands where rights are given, in the
+	// language that was asked for.
+	Family string `json:"family,omitempty"`
 	// The user may show the section; otherwise this is a heading for what stands below.
 	Opens   bool              `json:"opens"`
 	Entries []NavigationEntry `json:"entries,omitempty"`

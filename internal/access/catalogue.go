@@ -8,11 +8,19 @@ type Application struct {
 	Names       map[string]string // by language tag, for instance "de"
 	Description string
 	Version     string
+	Families    []FamilyEntry // of those that are called otherwise in other languages
 	Sections    []SectionEntry
 	Groups      []Link // what the application itself may do, as a subject
 	Roles       []Link
 	Grants      []Grant
 	Origin      Origin
+}
+
+// FamilyEntry says what a heading is called in other languages.
+type FamilyEntry struct {
+	Name   string            // as sections name it
+	Names  map[string]string // by language tag
+	Origin Origin
 }
 
 // SectionEntry describes one section in the catalogue.

@@ -199,8 +199,25 @@ func (c *checker) catalogue() {
 			c.once(sections, s.Origin, "section", string(s.Path))
 			c.section(s)
 		}
+		c.families(&a)
 	}
 	c.prerequisiteCycles()
+}
+
+// families refuses names of a heading under which nothing stands.
+func (c *checker) families(a *Application) {
+	used, seen := map[string]bool{}, map[string]bool{}
+	for i := range a.Sections {
+		if a.Sections[i].Family != "" {
+			used[a.Sections[i].Family] = true
+		}
+	}
+	for _, f := range a.Families {
+		c.once(seen, f.Origin, "family", f.Name)
+		if !used[f.Name] {
+			c.unknown(f.Origin, "family", f.Name, keys(used))
+		}
+	}
 }
 
 func (c *checker) section(s *SectionEntry) {

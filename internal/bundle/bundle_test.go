@@ -233,6 +233,8 @@ name: App
 names: {de: Anwendung}
 description: Words
 version: "1.0"
+families:
+  - {name: Letters, names: {de: Buchstaben}}
 sections:
   - path: Root.A
     name: A

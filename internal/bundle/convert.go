@@ -112,6 +112,11 @@ func (f *applicationFile) into(p *access.Policy) {
 		Code: f.Code, Name: f.Name, Names: f.Names, Description: f.Description, Version: f.Version,
 		Groups: groupLinks(f.Groups), Roles: roleLinks(f.Roles), Grants: grants(f.Grants), Origin: f.Origin,
 	}
+	for _, e := range f.Families {
+		if e.Name != "" {
+			app.Families = append(app.Families, access.FamilyEntry{Name: e.Name, Names: e.Names, Origin: e.Origin})
+		}
+	}
 	for _, s := range f.Sections {
 		if s.Path != "" {
 			app.Sections = append(app.Sections, s.section())

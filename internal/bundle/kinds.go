@@ -117,10 +117,17 @@ type applicationFile struct {
 	Names       map[string]string `yaml:"names" doc:"Names in other languages, by language tag."`
 	Description string            `yaml:"description" doc:"What the application is, for people."`
 	Version     string            `yaml:"version" doc:"Version of the application."`
+	Families    []familyEntry     `yaml:"families" doc:"What headings are called in other languages."`
 	Sections    []sectionEntry    `yaml:"sections" doc:"The areas it protects."`
 	Groups      []groupLink       `yaml:"groups" doc:"Groups of the application itself, as a subject."`
 	Roles       []roleLink        `yaml:"roles" doc:"Roles of the application itself, as a subject."`
 	Grants      []grantEntry      `yaml:"grants" doc:"Grants of the application itself, as a subject."`
+}
+
+type familyEntry struct {
+	place
+	Name  string            `yaml:"name" jsonschema:"required" doc:"The heading, as sections name it by family."`
+	Names map[string]string `yaml:"names" jsonschema:"required" doc:"Names in other languages, by language tag."`
 }
 
 type sectionEntry struct {

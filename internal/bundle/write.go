@@ -178,6 +178,9 @@ func applicationOf(a access.Application) *applicationFile {
 		Code: a.Code, Name: a.Name, Names: a.Names, Description: a.Description, Version: a.Version,
 		Groups: groupLinksOf(a.Groups), Roles: roleLinksOf(a.Roles), Grants: grantsOf(a.Grants),
 	}
+	for _, e := range a.Families {
+		f.Families = append(f.Families, familyEntry{Name: e.Name, Names: e.Names})
+	}
 	for _, s := range a.Sections {
 		f.Sections = append(f.Sections, sectionOf(s))
 	}

@@ -95,8 +95,9 @@ func TestWrite_everything(t *testing.T) {
 		Scopes:   []access.ScopeNode{{Scope: "company:7", Parent: "*"}, {Scope: "store:yes", Parent: "company:7", Name: "No"}},
 		Catalogue: []access.Application{{
 			Code: "shop", Names: map[string]string{"de": "Laden", "en": "yes"},
+			Families: []access.FamilyEntry{{Name: "On: the #1", Names: map[string]string{"de": "Ja", "no": "no"}}},
 			Sections: []access.SectionEntry{
-				{Path: "Top.A", Actions: []access.ActionEntry{{Name: "send"}, {Name: "read", Label: "Read"}}, Menu: &access.MenuEntry{Label: "A", Order: -1}, Deprecated: "Top.B"},
+				{Path: "Top.A", Family: "On: the #1", Actions: []access.ActionEntry{{Name: "send"}, {Name: "read", Label: "Read"}}, Menu: &access.MenuEntry{Label: "A", Order: -1}, Deprecated: "Top.B"},
 				{Path: "Top.B", Field: true, Cascade: true, Prerequisites: []access.Prerequisite{{Section: "Top.A", Rights: access.Show}}, Licence: "chats"},
 			},
 			Roles: []access.Link{{To: "clerk", Scope: "store:yes"}},

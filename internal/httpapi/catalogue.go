@@ -63,8 +63,9 @@ var catalogueRoutes = []route{
 }
 
 var (
-	catalogueNames    = names{known: slices.Concat([]string{"name", "names", "description", "version", "sections"}, editMembers), closed: true}
+	catalogueNames    = names{known: slices.Concat([]string{"name", "names", "description", "version", "families", "sections"}, editMembers), closed: true}
 	sectionNames      = names{known: []string{"path", "name", "names", "description", "family", "actions", "prerequisites", "licence", "menu", "field", "cascade", "deprecated"}, closed: true}
+	familyNames       = names{known: []string{"name", "names"}, closed: true}
 	catalogueAction   = names{known: []string{"name", "label", "labels", "description"}, closed: true}
 	prerequisiteNames = names{known: []string{"section", "rights"}, closed: true}
 	menuNames         = names{known: []string{"label", "labels", "order"}, closed: true}
@@ -106,6 +107,9 @@ func applicationOf(a *access.Application) api.Application {
 			Name: a.Name, Names: a.Names, Description: a.Description, Version: a.Version,
 			Sections: make([]api.CatalogueEntry, len(a.Sections)),
 		},
+	}
+	for _, f := range a.Families {
+		w.Families = append(w.Families, api.CatalogueFamily{Name: f.Name, Names: f.Names})
 	}
 	for i := range a.Sections {
 		w.Sections[i] = entryOf(&a.Sections[i])
@@ -202,6 +206,13 @@ func (r *reader) catalogueMember(name string, a *access.Application, edit *api.E
 		return r.prose(name, &a.Description)
 	case "version":
 		return r.text(name, &a.Version)
+	case "families":
+		return r.listUpTo(name, maxSections, func(i int) error {
+			var f access.FamilyEntry
+			err := r.family(fmt.Sprintf("families[%d]", i), &f)
+			a.Families = append(a.Families, f)
+			return err
+		})
 	case "sections":
 		return r.listUpTo(name, maxSections, func(i int) error {
 			var s access.SectionEntry
@@ -211,6 +222,15 @@ func (r *reader) catalogueMember(name string, a *access.Application, edit *api.E
 		})
 	}
 	return r.edit(name, edit)
+}
+
+func (r *reader) family(at string, f *access.FamilyEntry) error {
+	return r.object(at, &familyNames, func(name string) error {
+		if name == "name" {
+			return r.text(at+"."+name, &f.Name)
+		}
+		return r.labels(at+"."+name, &f.Names)
+	})
 }
 
 // labels reads names by language.
@@ -397,12 +417,19 @@ func familiesOf(all []access.Application, language string) []api.RightsFamily {
 		a := &all[i]
 		for j := range a.Sections {
 			s := &a.Sections[j]
-			heading := cmp.Or(s.Family, service.InLanguage(a.Names, language, a.Name), a.Code)
+			heading, label := s.Family, service.FamilyIn(a, s.Family, language)
+			if heading == "" {
+				heading = service.InLanguage(a.Names, language, cmp.Or(a.Name, a.Code))
+				label = heading
+			}
 			if _, there := at[heading]; !there {
 				at[heading] = len(families)
-				families = append(families, api.RightsFamily{Family: heading})
+				families = append(families, api.RightsFamily{Family: heading, Label: heading})
 			}
 			f := &families[at[heading]]
+			if f.Label == heading { // nobody has said otherwise yet
+				f.Label = label
+			}
 			f.Sections = append(f.Sections, api.RightsEntry{
 				Section: string(s.Path), Application: a.Code, Description: s.Description, Licence: s.Licence, Field: s.Field, Cascade: s.Cascade,
 				Deprecated: s.Deprecated, Label: cmp.Or(service.InLanguage(s.Names, language, s.Name), string(s.Path)), Actions: actionsLabelled(s, language),

@@ -91,7 +91,7 @@ func (s sample) revision() uint64 {
 	return decode[api.Applications](s.t, s.do(http.MethodGet, "/applications", "")).Revision
 }
 
-const sends = `{"name":"Mailer","names":{"de":"Versand"},"version":"1","sections":[
+const sends = `{"name":"Mailer","names":{"de":"Versand"},"version":"1","families":[{"name":"Mailings","names":{"de":"Sendungen"}}],"sections":[
 	{"path":"Mailer.Lists","name":"Lists","names":{"de":"Verteiler","pt-BR":"Listas"},"family":"Mailings","actions":[{"name":"send","label":"Send","labels":{"de":"Senden"}},{"name":"test"}],"menu":{"label":"Lists","labels":{"de":"Verteilerlisten"},"order":5}},
 	{"path":"Mailer.Price","name":"Price","field":true,"prerequisites":[{"section":"Mailer.Lists","rights":["show"]}]}]}`
 
@@ -122,6 +122,10 @@ func TestCatalogue_registersOnce(t *testing.T) {
 		plan = decode[api.CataloguePlan](t, s.do(http.MethodPut, path, strings.ReplaceAll(sends, `"Lists"`, `"Recipients"`)))
 		if !slices.Equal(plan.Changed, []string{"Mailer.Lists"}) || plan.Revision != before+2 {
 			t.Errorf("a new label: %+v", plan)
+		}
+		plan = decode[api.CataloguePlan](t, s.do(http.MethodPut, path, strings.NewReplacer(`"Lists"`, `"Recipients"`, "Sendungen", "Post").Replace(sends)))
+		if !plan.Described || len(plan.Changed) > 0 || plan.Revision != before+3 {
+			t.Errorf("a new heading in one language: %+v", plan)
 		}
 	})
 }
@@ -278,7 +282,7 @@ func TestRightsCatalogue(t *testing.T) {
 					t.Errorf("%s is not described", e.Section)
 				}
 				if e.Section == "CRM.Orders" {
-					found = f.Family == "Orders and customers" && e.Label == "Bestellungen" && len(e.Actions) == 1 && e.Actions[0].Label == "Bestellungen annehmen"
+					found = f.Family == "Orders and customers" && f.Label == "Bestellungen und Kunden" && e.Label == "Bestellungen" && len(e.Actions) == 1 && e.Actions[0].Label == "Bestellungen annehmen"
 				}
 			}
 		}
@@ -324,6 +328,10 @@ func TestCatalogue_badInput(t *testing.T) {
 		"no name":                      {`{"sections":[]}`, "name"},
 		"no sections":                  {`{"name":"T"}`, "sections"},
 		"an unknown member":            {`{"name":"T","sections":[],"grants":[]}`, "grants"},
+		"a heading over nothing":       {`{"name":"T","families":[{"name":"Tils","names":{"de":"Kassen"}}],"sections":[{"path":"Till","name":"Till","family":"Tills"}]}`, "families[0].name"},
+		"a heading in no language":     {`{"name":"T","families":[{"name":"X","names":{"german":"Y"}}],"sections":[{"path":"Till","name":"Till","family":"X"}]}`, "families[0].names"},
+		"a heading twice":              {`{"name":"T","families":[{"name":"X"},{"name":"X"}],"sections":[{"path":"Till","name":"Till","family":"X"}]}`, "families[1].name"},
+		"a heading without a name":     {`{"name":"T","families":[{"names":{"de":"Y"}}],"sections":[{"path":"Till","name":"Till"}]}`, "families[0].name"},
 		"a section without a name":     {`{"name":"T","sections":[{"path":"Till"}]}`, "sections[0].name"},
 		"a path with a hole":           {`{"name":"T","sections":[{"path":"Till..X","name":"X"}]}`, "sections[0].path"},
 		"a path twice":                 {`{"name":"T","sections":[{"path":"Till","name":"X"},{"path":"Till","name":"X"}]}`, "sections[1].path"},

@@ -73,7 +73,7 @@ func linesOf(entries []service.NavigationEntry) []api.NavigationEntry {
 	var all []api.NavigationEntry
 	for _, e := range entries {
 		all = append(all, api.NavigationEntry{
-			Section: string(e.Section), Application: e.Application, Label: e.Label, Order: e.Order, Opens: e.Opens, Entries: linesOf(e.Below),
+			Section: string(e.Section), Application: e.Application, Label: e.Label, Order: e.Order, Family: e.Family, Opens: e.Opens, Entries: linesOf(e.Below),
 		})
 	}
 	return all

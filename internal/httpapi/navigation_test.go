@@ -56,7 +56,7 @@ func TestNavigation_labelsOrderChoice(t *testing.T) {
 	inSample(t, "crm-groups", func(t *testing.T, s sample) {
 		t.Helper()
 		nav := decode[api.Navigation](t, s.do(http.MethodGet, "/users/admin-1/navigation?lang=de", ""))
-		if len(nav.Entries) < 2 || nav.Entries[0].Section != "CRM.Orders" || nav.Entries[0].Label != "Alle Bestellungen" {
+		if len(nav.Entries) < 2 || nav.Entries[0].Section != "CRM.Orders" || nav.Entries[0].Label != "Alle Bestellungen" || nav.Entries[0].Family != "Bestellungen und Kunden" {
 			t.Fatalf("%+v", nav.Entries)
 		}
 		if !slices.IsSortedFunc(nav.Entries, func(a, b api.NavigationEntry) int { return a.Order - b.Order }) {

@@ -154,7 +154,7 @@ func refused(orphans []Orphan, remove bool) bool {
 // registered puts an application into the policy of a reading, or takes it away
 // where app is nil, with all rights that lose their sections. It gives the users
 // that are to be changed for that.
-func registered(r access.Reading, code string, app *access.Application) ([]access.User, CataloguePlan, error) {
+func registered(r access.Draft, code string, app *access.Application) ([]access.User, CataloguePlan, error) {
 	p := r.Policy()
 	before := access.Application{Code: code}
 	at := applicationAt(p.Catalogue, code)
@@ -196,6 +196,9 @@ func placeIn(p *access.Policy, at int, app, before *access.Application) error {
 	}
 	placed := *app
 	placed.Groups, placed.Roles, placed.Grants, placed.Origin = before.Groups, before.Roles, before.Grants, before.Origin
+	if reflect.DeepEqual(bareFamilies(before), bareFamilies(app)) {
+		placed.Families = before.Families
+	}
 	placed.Sections = slices.Clone(app.Sections)
 	for i, s := range placed.Sections {
 		if old := sectionOf(before, s.Path); old != nil && reflect.DeepEqual(bare(*old), s) {
@@ -230,6 +233,15 @@ func bare(s access.SectionEntry) access.SectionEntry {
 		s.Prerequisites[i].Origin = access.Origin{}
 	}
 	return s
+}
+
+// bareFamilies are those of an application without the places where files had them.
+func bareFamilies(a *access.Application) []access.FamilyEntry {
+	all := slices.Clone(a.Families)
+	for i := range all {
+		all[i].Origin = access.Origin{}
+	}
+	return all
 }
 
 // collision refuses sections that are another application's: those that it
@@ -273,7 +285,7 @@ func planOf(before, app *access.Application, isNew bool) CataloguePlan {
 	if app != nil {
 		after = app
 		plan.Described = isNew || before.Name != app.Name || before.Description != app.Description || before.Version != app.Version ||
-			!maps.Equal(before.Names, app.Names)
+			!maps.Equal(before.Names, app.Names) || !reflect.DeepEqual(bareFamilies(before), bareFamilies(app))
 	}
 	for _, s := range after.Sections {
 		old := sectionOf(before, s.Path)
@@ -481,6 +493,12 @@ func validApplication(a *access.Application) error {
 	if err := validNames("names", a.Names); err != nil {
 		return err
 	}
+	for i, f := range a.Families {
+		at := fmt.Sprintf("families[%d].", i)
+		if err := firstOf([]error{access.ValidName(at+"name", f.Name), validNames(at+"names", f.Names)}); err != nil {
+			return err
+		}
+	}
 	seen := map[access.Section]bool{}
 	for i, s := range a.Sections {
 		at := fmt.Sprintf("sections[%d].", i)
@@ -559,6 +577,17 @@ func InLanguage(names map[string]string, language, usual string) string {
 	return cmp.Or(names[language], names[base], usual)
 }
 
+// FamilyIn gives what the heading of a section is called in a language: by its own
+// application, or else as it stands.
+func FamilyIn(a *access.Application, family, language string) string {
+	for _, f := range a.Families {
+		if f.Name == family {
+			return InLanguage(f.Names, language, family)
+		}
+	}
+	return family
+}
+
 // checkedApplication looks for mistakes in a policy of which one application was
 // written, and names the field. What does not lie in the application is none of
 // this document's mistakes: rights that lose their section are swept later.
@@ -568,13 +597,16 @@ func checkedApplication(p *access.Policy, code string) error {
 		Catalogue: slices.Clone(p.Catalogue),
 	}
 	a := &checked.Catalogue[applicationAt(checked.Catalogue, code)]
-	a.Sections = slices.Clone(a.Sections)
+	a.Families, a.Sections = bareFamilies(a), slices.Clone(a.Sections)
+	for i := range a.Families {
+		a.Families[i].Origin.File = fmt.Sprintf("families[%d].name", i)
+	}
 	for i := range a.Sections {
 		a.Sections[i] = numbered(a.Sections[i], i)
 	}
 	var mistake *access.Error
 	for _, problem := range checked.Check().Errors() {
-		if field := problem.Origin.File; strings.HasPrefix(field, "sections[") {
+		if field := problem.Origin.File; strings.HasPrefix(field, "sections[") || strings.HasPrefix(field, "families[") {
 			mistake = &access.Error{Kind: access.ErrInvalid, Field: field, Message: problem.Message}
 			break
 		}

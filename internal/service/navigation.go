@@ -40,6 +40,7 @@ type NavigationEntry struct {
 	Application string
 	Label       string
 	Order       int
+	Family      string // heading where rights are given; empty: none
 	Opens       bool // the section may be shown; false: a heading for what stands below
 	Below       []NavigationEntry
 }
@@ -228,14 +229,19 @@ type menu struct {
 	opens    map[access.Section]bool
 	below    map[access.Section][]access.Section
 	language string
+
+	applications map[string]*access.Application // by code
 }
 
 func navigation(catalogue []access.Application, found *access.Menu, chosen []access.Section, language string) []NavigationEntry {
 	m := menu{
 		sections: map[access.Section]*access.SectionEntry{}, owner: map[access.Section]string{},
 		opens: map[access.Section]bool{}, below: map[access.Section][]access.Section{}, language: language,
+		applications: map[string]*access.Application{},
 	}
-	for _, a := range catalogue {
+	for at := range catalogue {
+		a := &catalogue[at]
+		m.applications[a.Code] = a
 		for i := range a.Sections {
 			s := &a.Sections[i]
 			m.sections[s.Path], m.owner[s.Path] = s, a.Code
@@ -282,6 +288,7 @@ func (m *menu) grow(of access.Section) []NavigationEntry {
 			e.Label = InLanguage(s.Menu.Labels, m.language, e.Label)
 		}
 		e.Label = cmp.Or(e.Label, string(path))
+		e.Family = FamilyIn(m.applications[e.Application], s.Family, m.language)
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b NavigationEntry) int {

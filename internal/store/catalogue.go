@@ -8,11 +8,18 @@ type applicationDocument struct {
 	Names       map[string]string `json:"names,omitempty"`
 	Description string            `json:"description,omitempty"`
 	Version     string            `json:"version,omitempty"`
+	Families    []familyDocument  `json:"families,omitempty"`
 	Sections    []sectionDocument `json:"sections,omitempty"`
 	Groups      []linkDocument    `json:"groups,omitempty"`
 	Roles       []linkDocument    `json:"roles,omitempty"`
 	Grants      []grantDocument   `json:"grants,omitempty"`
 	Origin      place             `json:"origin,omitzero"`
+}
+
+type familyDocument struct {
+	Name   string            `json:"name"`
+	Names  map[string]string `json:"names,omitempty"`
+	Origin place             `json:"origin,omitzero"`
 }
 
 type sectionDocument struct {
@@ -54,7 +61,7 @@ type menuDocument struct {
 func applicationOf(a access.Application) applicationDocument {
 	return applicationDocument{
 		Code: a.Code, Name: a.Name, Names: a.Names, Description: a.Description, Version: a.Version,
-		Sections: convert(a.Sections, sectionOf), Groups: convert(a.Groups, linkOf), Roles: convert(a.Roles, linkOf),
+		Families: convert(a.Families, familyOf), Sections: convert(a.Sections, sectionOf), Groups: convert(a.Groups, linkOf), Roles: convert(a.Roles, linkOf),
 		Grants: convert(a.Grants, grantOf), Origin: place(a.Origin),
 	}
 }
@@ -62,9 +69,17 @@ func applicationOf(a access.Application) applicationDocument {
 func (d applicationDocument) application() access.Application {
 	return access.Application{
 		Code: d.Code, Name: d.Name, Names: d.Names, Description: d.Description, Version: d.Version,
-		Sections: convert(d.Sections, sectionDocument.section), Groups: convert(d.Groups, linkDocument.link),
+		Families: convert(d.Families, familyDocument.family), Sections: convert(d.Sections, sectionDocument.section), Groups: convert(d.Groups, linkDocument.link),
 		Roles: convert(d.Roles, linkDocument.link), Grants: convert(d.Grants, grantDocument.grant), Origin: access.Origin(d.Origin),
 	}
+}
+
+func familyOf(f access.FamilyEntry) familyDocument {
+	return familyDocument{Name: f.Name, Names: f.Names, Origin: place(f.Origin)}
+}
+
+func (d familyDocument) family() access.FamilyEntry {
+	return access.FamilyEntry{Name: d.Name, Names: d.Names, Origin: access.Origin(d.Origin)}
 }
 
 func sectionOf(s access.SectionEntry) sectionDocument {
