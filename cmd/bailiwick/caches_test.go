@@ -26,7 +26,7 @@ func TestServe_withRedis(t *testing.T) {
 			if err := json.Unmarshal([]byte(server.out.String()), &ready); err != nil {
 				t.Fatal(err)
 			}
-			for deadline := time.Now().Add(time.Minute); ; {
+			for deadline := time.Now().Add(patience); ; {
 				answer := fetch(t, ready.URL+"/v1/enforce", ready.APIKey,
 					`{"subject":"user:clerk-1","action":"show","section":"Shop.Orders","scope":"store:market"}`)
 				if !strings.Contains(answer, `"allowed":true`) && !strings.Contains(answer, `"decision":true`) {

@@ -253,13 +253,13 @@ func named(ts *testscript.TestScript, neg bool, args []string) *exec.Cmd {
 	return cmd
 }
 
-// end sends the signal and waits; what does not end within 20 seconds is killed.
+// end sends the signal and waits; what does not end at all is killed.
 func end(cmd *exec.Cmd, signal os.Signal) error {
 	if cmd.ProcessState != nil {
 		return nil
 	}
 	_ = cmd.Process.Signal(signal)
-	late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	return cmd.Wait()
 }

@@ -239,7 +239,7 @@ func (o *opened) run(ctx context.Context, cfg config.Config, door *httpapi.Serve
 			end()
 		}
 	}
-	metrics, err := serveMetrics(ctx, cfg.Server, door)
+	metrics, err := serveMetrics(ctx, cfg.Server, door, log)
 	if err != nil {
 		return stop, err
 	}
@@ -326,7 +326,7 @@ func (c *cli) listen(ctx context.Context, s serving) (net.Listener, error) {
 }
 
 // serveMetrics answers on a second listener, if one is wanted.
-func serveMetrics(ctx context.Context, cfg config.Server, door *httpapi.Server) (stop func(), err error) {
+func serveMetrics(ctx context.Context, cfg config.Server, door *httpapi.Server, log *slog.Logger) (stop func(), err error) {
 	if cfg.MetricsListen == "" {
 		return func() {}, nil
 	}
@@ -334,6 +334,7 @@ func serveMetrics(ctx context.Context, cfg config.Server, door *httpapi.Server) 
 	if err != nil {
 		return nil, err
 	}
+	log.Info("measurements are served apart", "address", l.Addr().String())
 	pages := http.NewServeMux()
 	pages.Handle("/metrics", door.Metrics())
 	pages.Handle("/livez", door.Handler())

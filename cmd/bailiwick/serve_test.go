@@ -23,9 +23,12 @@ import (
 
 // running is a server that run started in this process.
 type running struct {
-	out  *lockedBuffer
-	stop func() int
+	out, errs *lockedBuffer
+	stop      func() int
 }
+
+// patience bounds waits that only a broken program makes long.
+const patience = 2 * time.Minute
 
 type lockedBuffer struct {
 	mu  sync.Mutex
@@ -48,23 +51,22 @@ func (b *lockedBuffer) String() string {
 func start(t *testing.T, ready string, args ...string) running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := running{out: &lockedBuffer{}}
-	var errs lockedBuffer
-	code := make(chan int, 1)
-	go func() { code <- run(ctx, args, strings.NewReader(""), r.out, &errs) }()
-	r.stop = sync.OnceValue(func() int { cancel(); return <-code })
+	r := running{out: &lockedBuffer{}, errs: &lockedBuffer{}}
+	code, ended := 0, make(chan struct{})
+	go func() { defer close(ended); code = run(ctx, args, strings.NewReader(""), r.out, r.errs) }()
+	r.stop = func() int { cancel(); <-ended; return code }
 	t.Cleanup(func() { r.stop() })
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if regexp.MustCompile(ready).MatchString(r.out.String()) {
 			return r
 		}
 		select {
-		case c := <-code:
-			t.Fatalf("%v ended with code %d: %s", args, c, errs.String())
+		case <-ended:
+			t.Fatalf("%v ended with code %d: %s", args, code, r.errs)
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v is not ready: %s", args, errs.String())
+			t.Fatalf("%v is not ready: %s", args, r.errs)
 		}
 	}
 }
@@ -216,7 +218,7 @@ func TestServe_brokenRow(t *testing.T) {
 // runOnce runs the program to its end and gives what it wrote to standard error.
 func runOnce(t *testing.T, want int, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var errs bytes.Buffer
 	if code := run(ctx, args, strings.NewReader(""), io.Discard, &errs); code != want {
@@ -275,13 +277,12 @@ func TestServe_portTaken(t *testing.T) {
 // TestServe_metricsApart: a second listener has the measurements, and the first
 // one has not.
 func TestServe_metricsApart(t *testing.T) {
-	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	server := start(t, `"tenants"`, "serve", "--dev", "--listen", "127.0.0.1:0", "--server-metrics-listen", "127.0.0.1:0", "-o", "json")
+	said := regexp.MustCompile(`measurements are served apart.*(127\.0\.0\.1:\d+)`).FindStringSubmatch(server.errs.String())
+	if said == nil {
+		t.Fatalf("it does not say where: %s", server.errs)
 	}
-	apart := free.Addr().String()
-	_ = free.Close()
-	server := start(t, `"tenants"`, "serve", "--dev", "--listen", "127.0.0.1:0", "--server-metrics-listen", apart, "-o", "json")
+	apart := said[1]
 	var ready readyAnswer
 	if err := json.Unmarshal([]byte(server.out.String()), &ready); err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func TestServe_shadow(t *testing.T) {
 				}
 				return
 			}
-			for end := time.Now().Add(time.Minute); !strings.Contains(get(t, ready.URL+"/metrics"), "bailiwick_shadow_compared_total 7\n"); time.Sleep(5 * time.Millisecond) {
+			for end := time.Now().Add(patience); !strings.Contains(get(t, ready.URL+"/metrics"), "bailiwick_shadow_compared_total 7\n"); time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatal(get(t, ready.URL+"/metrics"))
 				}
