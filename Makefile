@@ -23,7 +23,7 @@ run: build ## build and start it with an embedded store and the sample tenants
 
 test: ## run all tests against real MariaDB and Redis (see scripts/services)
 	@$(if $(RACE),,echo 'test: no C compiler found, race detection is OFF')
-	CGO_ENABLED=$(if $(RACE),1,0) scripts/services run -- go test $(RACE) -shuffle=on -timeout=15m ./...
+	CGO_ENABLED=$(if $(RACE),1,0) scripts/services run -- go test $(RACE) -shuffle=on -timeout=45m ./...
 
 lint: ## formatting, linters, known vulnerabilities
 	scripts/lint
