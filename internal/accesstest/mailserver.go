@@ -100,7 +100,7 @@ func (s *MailServer) Mails() []ReceivedMail {
 // Wait waits until so many mails have come, and gives them all.
 func (s *MailServer) Wait(t testing.TB, many int) []ReceivedMail {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(serviceTimeout); ; time.Sleep(5 * time.Millisecond) {
 		all := s.Mails()
 		if len(all) >= many {
 			return all

@@ -280,7 +280,7 @@ func (s *badSink) Write(context.Context, []access.Recorded) error {
 // TestRecords_strict: no log, no decision, through every door (A4).
 func TestRecords_strict(t *testing.T) {
 	sink := &badSink{}
-	r := newRecorded(t, func(o *audit.Options) { o.Strict, o.Sinks = true, []audit.Sink{sink} })
+	r := newRecorded(t, func(o *audit.Options) { o.Strict, o.Wait, o.Sinks = true, never, []audit.Sink{sink} })
 	doors := map[string]string{
 		"/v1/enforce":            `{"subject":"user:alice","action":"show","section":"System.Orders","scope":"store:eu-1"}`,
 		"/v1/enforce/batch":      `{"requests":[{"subject":"user:alice","action":"show","section":"System.Orders","scope":"store:eu-1"}]}`,

@@ -103,7 +103,7 @@ func (m *mailroom) mail(user string) access.Mail {
 // a clock that stands still nothing comes due by itself.
 func (m *mailroom) becomes(mails *service.Mails, user string, is func(access.Mail) bool) access.Mail {
 	m.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		found := m.mail(user)
 		if is(found) {
 			return found
@@ -118,7 +118,7 @@ func (m *mailroom) becomes(mails *service.Mails, user string, is func(access.Mai
 // empty waits until nothing waits.
 func (m *mailroom) empty() {
 	m.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		c, err := m.store.CountMail(m.t.Context())
 		if err == nil && c.Waiting == 0 && c.Failed == 0 {
 			return
@@ -318,7 +318,7 @@ func TestMails_refused(t *testing.T) {
 		t.Errorf("%+v\n%s", full, m.log)
 	}
 	report := mails.Report() // it is counted a moment after
-	for deadline := time.Now().Add(30 * time.Second); report.Failed != 2 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); report.Failed != 2 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		mails.Wake()
 		report = mails.Report()
 	}
@@ -343,7 +343,7 @@ func TestMails_serverDown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); down.Run(ctx) }()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if r := down.Report(); strings.Contains(r.Trouble, "connect to the mail server") && r.Waiting == 2 && !r.Oldest.IsZero() {
 			break
 		}
@@ -369,7 +369,7 @@ func TestMails_none(t *testing.T) {
 	m.user(invited("sales-1"), access.MailActivate)
 	mails := service.NewMails(m.store, service.MailsOptions{Clock: m.now})
 	m.runs(mails)
-	for deadline := time.Now().Add(30 * time.Second); mails.Report().Waiting != 1; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); mails.Report().Waiting != 1; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", mails.Report())
 		}

@@ -151,10 +151,13 @@ func (s *shade) run(t *testing.T) {
 	t.Cleanup(func() { stop(); <-done })
 }
 
+// patience bounds waits that only a broken program makes long.
+const patience = 5 * time.Minute
+
 // handled waits until n questions were compared or skipped.
 func (s *shade) handled(t *testing.T, n uint64) service.ShadowCounts {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		c := s.Counts()
 		sum := c.Compared
 		for _, skipped := range c.Skipped {
@@ -606,7 +609,7 @@ func (patient) Decide(*access.Request, time.Time) (access.Decision, error) {
 
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not so: %s", what)
 		}

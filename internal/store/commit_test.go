@@ -185,9 +185,9 @@ func TestCommit_triesAgain(t *testing.T) {
 	}
 	o.DSN += separator(o.DSN) + "innodb_lock_wait_timeout=1"
 	s := accesstest.OpenStore(t, store.Options{Driver: o.Driver, DSN: o.DSN})
+	began := time.Now()
 	released := time.AfterFunc(1500*time.Millisecond, func() { _ = tx.Rollback() })
 	defer released.Stop()
-	began := time.Now()
 	apply(t, s, accesstest.StorePolicy(access.DefaultTenant))
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("it took %s: nobody held the row", took)
@@ -320,7 +320,7 @@ func TestHeads_besideWriters(t *testing.T) {
 		s := accesstest.OpenStore(t, o)
 		asked := 0
 		err := s.BeforeStatement(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			_, err := s.Heads(ctx)
 			if err == nil {

@@ -53,7 +53,7 @@ func compare(c randomCase, n *count) (difference string) {
 		stock *plan.Stock
 		err   error
 	}
-	stock, ok := within(10*time.Second, func() loaded { s, err := plan.NewStock(c.options); return loaded{s, err} })
+	stock, ok := within(time.Minute, func() loaded { s, err := plan.NewStock(c.options); return loaded{s, err} })
 	if !ok {
 		return "stock hangs while loading, and we did not refuse"
 	}
@@ -68,7 +68,7 @@ func compare(c randomCase, n *count) (difference string) {
 	}
 	wanted := make([]verdict, len(c.requests))
 	for i, values := range c.requests {
-		want, ok := within(10*time.Second, func() verdict { return ask(stock.stock, c.options.Rules, c.set, slices.Clone(values)) })
+		want, ok := within(time.Minute, func() verdict { return ask(stock.stock, c.options.Rules, c.set, slices.Clone(values)) })
 		if !ok {
 			return "stock hangs at a question"
 		}

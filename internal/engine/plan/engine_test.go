@@ -128,13 +128,23 @@ func TestEnforce_scansQueue(t *testing.T) {
 	limit := max(1, runtime.GOMAXPROCS(0)-1)
 	for n, queue := range map[int]bool{999: false, 1000: true} {
 		var mu sync.Mutex
-		now, most := 0, 0
+		now, most, beyond := 0, 0, make(chan struct{})
+		stay := 5 * time.Millisecond // for others to come, who should not
+		if !queue {
+			stay = time.Minute // they come
+		}
 		clock := func() time.Time {
 			mu.Lock()
 			now++
+			if most < now && now == limit+1 {
+				close(beyond)
+			}
 			most = max(most, now)
 			mu.Unlock()
-			time.Sleep(5 * time.Millisecond)
+			select {
+			case <-beyond:
+			case <-time.After(stay):
+			}
 			mu.Lock()
 			now--
 			mu.Unlock()
