@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 //	code N COMMAND ARGS...   run a command, which must end with exit code N
 //	server NAME ARGS...      start "bailiwick serve -o json ARGS..."; its address and
 //	                         key stand in the environment when it is ready
-//	stop NAME                end that server as a terminal would; it must end well
+//	end NAME                 end that server as a terminal would; it must end well. There is
+//	                         a "stop" already, which leaves the rest of a script out
 //	crash NAME               end it without a chance to clean up
 //	revoke TENANT            revoke the only key of a tenant
 //	empty DIR                the folder must hold nothing
@@ -99,7 +100,7 @@ func runScripts(t *testing.T, driver string, paths ...string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":     expectCode,
 			"server":   startServer,
-			"stop":     stopServer,
+			"end":      endServer,
 			"crash":    crashServer,
 			"revoke":   revokeKey,
 			"empty":    emptyFolder,
@@ -230,7 +231,7 @@ func useKey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("BAILIWICK_API_KEY", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
-func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+func endServer(ts *testscript.TestScript, neg bool, args []string) {
 	if err := end(named(ts, neg, args), os.Interrupt); err != nil {
 		ts.Fatalf("the server did not end well: %v", err)
 	}
