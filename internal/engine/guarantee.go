@@ -78,6 +78,7 @@ type guarded struct {
 	told        int     // breaches so far
 	users       int     // who hold it, for GuaranteeAtMost
 	gained      bool    // one of those who were named is among them
+	met         bool    // it is about somebody
 }
 
 // whom is one word about whom a guarantee is.
@@ -238,6 +239,7 @@ func (g *guard) look(name string, p person) error {
 				if broken[i] || !g.about(o, name, p) || !g.lies(scope, o.where()) {
 					continue
 				}
+				o.met = true
 				b, bad := g.check(o)
 				if !bad {
 					continue

@@ -42,13 +42,13 @@ func Lint(ctx context.Context, p *access.Policy, now time.Time) (access.Problems
 	l.conditions()
 	l.menus()
 	l.prerequisites()
-	return l.problems, nil
+	return l.problems, l.guarantees(ctx)
 }
 
 // linter looks at each holder of rights by itself, and at the whole at the end.
 type linter struct {
 	policy   *access.Policy
-	sight    access.Sight
+	sight    *Sight
 	now      time.Time
 	section  map[access.Section]*access.SectionEntry
 	said     map[string]bool // problems that were noted already
@@ -315,6 +315,35 @@ func (l *linter) prerequisites() {
 			}
 		}
 	}
+}
+
+// guarantees about groups and roles in which nobody is are kept whatever these may
+// do. Where no account is delivered, all of them wait for accounts.
+func (l *linter) guarantees(ctx context.Context) error {
+	if len(l.policy.Users) == 0 || len(l.policy.Guarantees) == 0 {
+		return nil
+	}
+	g, err := newGuard(ctx, l.sight)
+	if err != nil {
+		return err
+	}
+	defer g.end()
+	if err := g.visit(nil); err != nil {
+		return err
+	}
+	for _, o := range g.all {
+		if !o.met && len(o.who) > 0 && !slices.ContainsFunc(o.who, byItself) {
+			l.warn(o.Origin, "guarantee-idle", "put somebody in, or see that accounts of elsewhere are", "the guarantee %q shows nothing: nobody here is in %s",
+				o.Name, strings.Join(o.Who, " or "))
+		}
+	}
+	return nil
+}
+
+// byItself tells whether a word is about others than members of a group or role.
+func byItself(w whom) bool {
+	kind, _, _ := access.ParseName(w.name)
+	return kind != access.KindGroup && kind != access.KindRole
 }
 
 // conditions that do not depend on the question, and grants that are over.

@@ -110,6 +110,52 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// Req 82: a guarantee about nobody is kept, and shows nothing.
+func TestLint_guarantees(t *testing.T) {
+	for name, tc := range map[string]struct {
+		who    []string
+		change func(p *access.Policy)
+		idle   bool
+	}{
+		"a group without members":           {who: []string{"group:temps"}, idle: true},
+		"two of them":                       {who: []string{"group:temps", "role:spare"}, idle: true},
+		"a group with a member":             {who: []string{"group:staff"}},
+		"one of two has a member":           {who: []string{"group:temps", "group:staff"}},
+		"a role that a group has":           {who: []string{"role:clerk"}},
+		"everybody":                         {},
+		"whoever there is":                  {who: []string{"superusers"}},
+		"an account of elsewhere":           {who: []string{"group:temps", "user:bob"}},
+		"a group that another one is based": {who: []string{"group:temps"}, change: func(p *access.Policy) { p.Groups[0].Base = "temps" }},
+		"a member without account yet": {who: []string{"group:temps"}, change: func(p *access.Policy) {
+			p.Users[0].Status, p.Users[0].Groups = access.UserInvited, []access.Link{{To: "temps"}}
+		}},
+		"a member of one store": {who: []string{"group:temps"}, change: func(p *access.Policy) {
+			p.Users[0].Groups = append(p.Users[0].Groups, access.Link{To: "temps", Scope: "store:a"})
+		}},
+		"no accounts at all": {who: []string{"group:temps"}, change: func(p *access.Policy) { p.Users = nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := lintPolicy()
+			p.Roles = append(p.Roles, access.Role{Code: "spare"})
+			p.Guarantees = []access.Guarantee{{
+				Name: "x", Rule: access.Never, Who: tc.who, Origin: access.Origin{File: "guarantees.yaml"},
+				Rights: []access.GuardedRight{{Section: "Stock", Rights: access.Delete}},
+			}}
+			if tc.change != nil {
+				tc.change(p)
+			}
+			problems, err := engine.Lint(context.Background(), p, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := strings.Contains(problems.Error(), `guarantees.yaml: warning: the guarantee "x" shows nothing: nobody here is in `+strings.Join(tc.who, " or ")+` (put somebody in, or see that accounts of elsewhere are) [guarantee-idle]`)
+			if said != tc.idle {
+				t.Errorf("got %v", problems)
+			}
+		})
+	}
+}
+
 // Req 78: rights that need others are warned of where they are given without, and
 // where nobody can have them.
 func TestLint_prerequisites(t *testing.T) {
