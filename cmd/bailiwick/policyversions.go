@@ -46,7 +46,7 @@ func (c *cli) policyLogCommand() *cobra.Command {
 	}
 	at := versionFlags(cmd)
 	f := cmd.Flags()
-	most := f.Int("limit", 50, "how many revisions at most")
+	most := f.Int("limit", 50, "most revisions that are shown; 0: all")
 	operations := f.Bool("operations", false, "tell what each of them changed, too")
 	filters := map[string]*string{
 		"author": f.String("author", "", "only what this caller has made, for instance user:42"),
@@ -57,6 +57,9 @@ func (c *cli) policyLogCommand() *cobra.Command {
 		"name":   f.String("name", "", "only what has changed the thing of that kind with this code or id"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *most < 0 {
+			return usage("--limit cannot be negative")
+		}
 		client, err := at.needServer()
 		if err != nil {
 			return err
@@ -73,6 +76,9 @@ func (c *cli) policyLogCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if all.NextPageToken != "" {
+			c.say("there are more than %d; see --limit", *most)
+		}
 		return c.answer(all, func(w io.Writer) {
 			for _, r := range all.Revisions {
 				writeRevision(w, r, colours(w))
@@ -85,19 +91,21 @@ func (c *cli) policyLogCommand() *cobra.Command {
 // revisions reads as many pages as are needed.
 func revisions(ctx context.Context, client *api.Client, tenant string, query url.Values, most int) (api.Revisions, error) {
 	all := api.Revisions{Revisions: []api.Revision{}}
-	for len(all.Revisions) < most {
-		query.Set("page_size", strconv.Itoa(min(most-len(all.Revisions), 1000)))
+	for size := 1000; ; {
+		if most > 0 {
+			size = min(most-len(all.Revisions), size)
+		}
+		query.Set("page_size", strconv.Itoa(size))
 		page, err := client.Revisions(ctx, tenant, query)
 		if err != nil {
 			return all, err
 		}
-		all.Revisions = append(all.Revisions, page.Revisions...)
-		if page.NextPageToken == "" {
-			break
+		all.Revisions, all.NextPageToken = append(all.Revisions, page.Revisions...), page.NextPageToken
+		if page.NextPageToken == "" || len(all.Revisions) == most {
+			return all, nil
 		}
 		query.Set("page_token", page.NextPageToken)
 	}
-	return all, nil
 }
 
 // inLine writes a text of several lines in one, without what a terminal would obey:
@@ -242,6 +250,9 @@ to the rule that decides, and the rule. With a HOLDER alone, named as in rules
 			return err
 		}
 		query := url.Values{"holder": args[:1]}
+		if len(args) == 1 && *scope != "" {
+			return usage("--scope belongs to a question: SUBJECT ACTION SECTION")
+		}
 		if len(args) == 3 {
 			query = url.Values{"subject": args[:1], "action": args[1:2], "section": args[2:]}
 		}
@@ -266,6 +277,9 @@ func asOfFlag(cmd *cobra.Command) *string {
 func writeBlame(w io.Writer, b api.Blame) {
 	if b.Allowed != nil {
 		fmt.Fprintf(w, "%s %s, as of revision %d\n", word(*b.Allowed), b.Reason, b.Revision)
+	}
+	if b.Allowed == nil && len(b.Rules) == 0 {
+		fmt.Fprintf(w, "nothing leads to this holder, as of revision %d\n", b.Revision)
 	}
 	for _, r := range b.Rules {
 		fmt.Fprintf(w, "%s\n", rule(api.Rule{Line: r.Rule, Origin: r.Origin}))

@@ -34,7 +34,7 @@ type PlanOptions struct {
 type Plan struct {
 	Tenant       string
 	Base         access.Revision // that it was made for
-	Hash         string          // of tenant, base and files: what is applied is what was planned
+	Hash         string          // of store, tenant, base and files: what is applied is what was planned
 	Changes      bool            // false: all of it is in force already
 	Operations   []access.Operation
 	Consequences access.Consequences
@@ -65,6 +65,10 @@ func (p *Policies) Plan(ctx context.Context, caller access.Caller, tenant string
 		return nil, err
 	}
 	plan := &Plan{Tenant: tenant, Warnings: result.Warnings, Tests: result.Tests}
+	head, err := p.head(ctx, caller, tenant, LoadOptions{})
+	if err != nil {
+		return nil, err
+	}
 	err = p.store.View(ctx, tenant, func(r access.Reading) error {
 		plan.Base = r.Revision()
 		before, err := withUsers(r, &bundle.Policy)
@@ -79,7 +83,7 @@ func (p *Policies) Plan(ctx context.Context, caller access.Caller, tenant string
 	if o.Base != 0 && o.Base != plan.Base {
 		return nil, p.moved(ctx, tenant, o.Base, plan.Base, &bundle.Policy)
 	}
-	if plan.Hash, err = PlanHash(tenant, plan.Base, files); err != nil {
+	if plan.Hash, err = PlanHash(head.Epoch, tenant, plan.Base, files); err != nil {
 		return nil, err
 	}
 	j, d, err := p.rehearse(ctx, caller, &bundle.Policy, plan.Base)
@@ -220,8 +224,9 @@ func (p *Policies) moved(ctx context.Context, tenant string, base, now access.Re
 	return e
 }
 
-// PlanHash names a plan by what it would put in force, and where.
-func PlanHash(tenant string, base access.Revision, files fs.FS) (string, error) {
+// PlanHash names a plan by what it would put in force, and where: another store may
+// have a tenant of the same name at the same revision.
+func PlanHash(epoch, tenant string, base access.Revision, files fs.FS) (string, error) {
 	var names []string
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -238,6 +243,7 @@ func PlanHash(tenant string, base access.Revision, files fs.FS) (string, error) 
 		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text)))) // never fails
 		_, _ = h.Write(text)
 	}
+	write([]byte(epoch))
 	write([]byte(tenant))
 	write(binary.BigEndian.AppendUint64(nil, uint64(base)))
 	for _, name := range names {

@@ -108,14 +108,15 @@ func (p *Policies) Load(ctx context.Context, caller access.Caller, tenant string
 	if err := access.ValidCode("tenant", tenant); err != nil {
 		return result, err
 	}
-	if err := planned(tenant, files, o); err != nil {
-		return result, err
-	}
-	head, err := p.head(ctx, caller, tenant, o)
+	stored, err := p.head(ctx, caller, tenant, o)
 	stale := errors.Is(err, access.ErrStale)
 	if err != nil && !stale {
 		return result, err
 	}
+	if err := planned(stored.Epoch, tenant, files, o); err != nil {
+		return result, err
+	}
+	head := stored.Revision
 	result.Revision = head
 	bundle, err := p.check(ctx, tenant, files, &result)
 	if err == nil && stale {
@@ -147,16 +148,16 @@ func (p *Policies) tried(ctx context.Context, caller access.Caller, policy *acce
 }
 
 // planned refuses files that are not those of the plan that is to be applied.
-func planned(tenant string, files fs.FS, o LoadOptions) error {
+func planned(epoch, tenant string, files fs.FS, o LoadOptions) error {
 	if o.Plan == "" {
 		return nil
 	}
 	if o.Base == 0 {
 		return access.Invalid("base_revision", "is required where a plan is applied")
 	}
-	hash, err := PlanHash(tenant, o.Base, files)
+	hash, err := PlanHash(epoch, tenant, o.Base, files)
 	if err == nil && hash != o.Plan {
-		err = access.Invalid("plan", "is not the plan of these files for revision %d: plan again", o.Base)
+		err = access.Invalid("plan", "is not the plan of these files for revision %d of this store: plan again", o.Base)
 	}
 	return err
 }
@@ -165,26 +166,25 @@ func planned(tenant string, files fs.FS, o LoadOptions) error {
 // that nothing can be stored now is said at once.
 const headTime = 3 * time.Second
 
-// head gives the tenant's newest revision, 0 for one that is to be created.
-func (p *Policies) head(ctx context.Context, caller access.Caller, tenant string, o LoadOptions) (access.Revision, error) {
+// head gives what is stored of a tenant, nothing of one that is to be created.
+func (p *Policies) head(ctx context.Context, caller access.Caller, tenant string, o LoadOptions) (access.Head, error) {
 	ctx, cancel := context.WithTimeout(ctx, headTime)
 	defer cancel()
 	heads, err := p.store.Heads(ctx)
 	if err != nil {
-		return 0, err
+		return access.Head{}, err
 	}
-	stored, ok := heads[tenant]
-	head := stored.Revision
+	head, ok := heads[tenant]
 	switch {
 	case !ok && !o.CreateTenant:
-		return 0, access.NotFound("tenant", tenant)
+		return head, access.NotFound("tenant", tenant)
 	case !ok:
 		_, err := p.authority.Allow(ctx, caller, access.AllTenants, Need{Part: "Settings", Action: "insert"})
-		return 0, err
-	case o.Base != 0 && o.Base != access.AnyRevision && o.Base != head:
+		return head, err
+	case o.Base != 0 && o.Base != access.AnyRevision && o.Base != head.Revision:
 		return head, &access.Error{
 			Kind: access.ErrStale, Field: "base_revision",
-			Message: fmt.Sprintf("the policy was made for revision %d; the tenant is at %d", o.Base, head),
+			Message: fmt.Sprintf("the policy was made for revision %d; the tenant is at %d", o.Base, head.Revision),
 		}
 	}
 	return head, nil
