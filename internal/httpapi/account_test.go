@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -153,6 +154,63 @@ func TestSignIn_delay(t *testing.T) {
 		s.forward(2 * time.Second)
 	}
 	s.browser(t).signIn("sales-1@example.com", firstPassword)
+}
+
+// Whoever tries many accounts is slowed down by where he comes from: an address, or
+// a network of IPv6, in which he has as many addresses as he likes.
+func TestSignIn_addresses(t *testing.T) {
+	const free, freeResets = 50, 30
+	s := newSite(t, embedded(t))
+	accounts := service.NewAccounts(s.store, s.options.Directory, service.AccountsOptions{Hashing: service.HashingOptions{Memory: 8, Passes: 1}, Clock: s.now})
+	tries := 0
+	signIn := func(address string) error {
+		tries++
+		who := service.Login{Email: fmt.Sprintf("nobody-%d@example.com", tries)}
+		_, _, err := accounts.SignIn(t.Context(), "people", who, wrongPassword, service.Client{Address: address})
+		return err
+	}
+	for name, address := range map[string]func(n int) string{
+		"a network of IPv6":     func(n int) string { return fmt.Sprintf("2001:db8:1:2::%x", n) },
+		"an address of IPv4":    func(int) string { return "192.0.2.1" },
+		"the same, in two ways": func(n int) string { return []string{"192.0.2.2", "::ffff:192.0.2.2"}[n%2] },
+	} {
+		for n := range free + 1 {
+			if err := signIn(address(n)); !errors.Is(err, service.ErrRefused) {
+				t.Fatalf("%s, try %d: %v", name, n, err)
+			}
+		}
+		if err := signIn(address(free + 1)); !errors.Is(err, service.ErrTooMany) {
+			t.Errorf("%s: after %d tries: %v", name, free+1, err)
+		}
+	}
+	if err := signIn("2001:db8:1:3::1"); !errors.Is(err, service.ErrRefused) {
+		t.Errorf("the network beside it: %v", err)
+	}
+
+	for n := 0; ; n++ {
+		err := accounts.AskReset(t.Context(), "people", service.Login{Email: fmt.Sprintf("nobody-%d@example.com", n)}, service.Client{Address: fmt.Sprintf("2001:db8:2:2::%x", n)})
+		if errors.Is(err, service.ErrTooMany) && strings.Contains(err.Error(), "too often") {
+			if n <= freeResets {
+				t.Errorf("only %d links could be asked for", n)
+			}
+			break
+		}
+		if n > 10*freeResets {
+			t.Fatalf("%d links could be asked for", n)
+		}
+	}
+}
+
+// Ending a lock makes nobody active who is not locked: that is another decision.
+func TestUnlock_onlyLocked(t *testing.T) {
+	s := newSite(t, embedded(t))
+	decode[api.User](t, s.admin("POST", "/users/sales-1:deactivate", `{}`))
+	decode[api.User](t, s.admin("POST", "/users", `{"id":"new-1","email":"new-1@example.com","name":"New","groups":[{"group":"staff"}],"invite":true}`))
+	for id, status := range map[string]string{"sales-1": "disabled", "new-1": "invited"} {
+		if u := decode[api.User](t, s.admin("POST", "/users/"+id+":unlock", `{}`)); u.Status != status {
+			t.Errorf("%s was %s and is %s", id, status, u.Status)
+		}
+	}
 }
 
 // TestSignIn_race: whoever guesses many at once gets no more guesses than one

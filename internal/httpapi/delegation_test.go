@@ -248,6 +248,9 @@ func TestDelegation_storeAdministrator(t *testing.T) {
 	if _, _, err := h.options.Directory.Group(context.Background(), admin, "print", "us-registered"); !errors.Is(err, access.ErrNotFound) {
 		t.Errorf("a group of another store: %v", err)
 	}
+	if _, _, err := h.options.Directory.User(context.Background(), admin, "print", "root"); !errors.Is(err, access.ErrNotFound) {
+		t.Errorf("the superuser, who is one everywhere: %v", err)
+	}
 }
 
 // Req 96, 99: a group says whom it manages. Its administrators hold all that

@@ -28,7 +28,7 @@ func (a *Accounts) AskReset(ctx context.Context, tenant string, who Login, from 
 	}
 	counters, err := a.store.CountFailures(ctx, tenant,
 		access.CounterRule{Key: askedFor("account", access.FoldCase(access.Login(who.Email))), Window: resetWindow, Free: resetsFree},
-		access.CounterRule{Key: askedFor("address", from.Address), Window: resetWindow, Free: resetsFreeAddress})
+		access.CounterRule{Key: askedFor("address", networkOf(from.Address)), Window: resetWindow, Free: resetsFreeAddress})
 	if err != nil {
 		return err
 	}

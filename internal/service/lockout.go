@@ -46,15 +46,20 @@ func accountKey(email string) [32]byte {
 	return sha256.Sum256([]byte("account\n" + access.FoldCase(access.Login(email))))
 }
 
-// addressKey is what failures of a client's address are counted by. A network of
-// IPv6 is as easily had as one address of IPv4.
+// addressKey is what failures of a client's address are counted by.
 func addressKey(address string) [32]byte {
-	if ip, err := netip.ParseAddr(address); err == nil && ip.Is6() && !ip.Is4In6() {
-		if network, err := ip.WithZone("").Prefix(64); err == nil {
-			address = network.String()
-		}
+	return sha256.Sum256([]byte("address\n" + networkOf(address)))
+}
+
+// networkOf is what counts as one client: a network of IPv6 is as easily had as one
+// address of IPv4.
+func networkOf(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if ip = ip.Unmap(); err != nil || ip.Is4() {
+		return strings.TrimPrefix(address, "::ffff:")
 	}
-	return sha256.Sum256([]byte("address\n" + strings.TrimPrefix(address, "::ffff:")))
+	network, _ := ip.WithZone("").Prefix(64) // of what has 128 bits
+	return network.String()
 }
 
 // counted are the rules by which a try to sign in to an account is counted.
