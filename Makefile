@@ -31,7 +31,8 @@ lint: ## formatting, linters, known vulnerabilities
 check: lint test ## what CI runs
 
 bench: ## our figures beside the reference of the same run, and the page of them
-	TMPDIR=$${TMPDIR:-/tmp} scripts/services run -- go run ./scripts/bench -json docs/benchmarks/bench.json
+	TMPDIR=$${TMPDIR:-/tmp} scripts/services run -- go run ./scripts/bench -only shapes,http,start,subjects,replicas -json docs/benchmarks/bench.json
+	TMPDIR=$${TMPDIR:-/tmp} scripts/services run -- go run ./scripts/bench -only plans,past -json docs/benchmarks/changes.json
 	go run ./scripts/bench page
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)

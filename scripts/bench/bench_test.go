@@ -241,7 +241,7 @@ func TestPage_written(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := report{Machine: machine{CPU: "a processor of this test"}, Shapes: []cell{{Shape: "acl", Rules: small, Ours: side{Warm: 100}, Note: "not run: too slow"}}}
-	for _, path := range []string{benchFile, membershipsFile} {
+	for _, path := range []string{benchFile, membershipsFile, changesFile} {
 		if err := r.write(filepath.Join(root, path)); err != nil {
 			t.Fatal(err)
 		}
@@ -299,6 +299,7 @@ func reportOf(good bool) report {
 		{Group: "subjects", What: coldSubject + "MariaDB", Size: 3_000, Unit: "ns", Ours: pick(9e9, 1)},
 		{Group: "subjects", What: coldSubject + "MariaDB", Size: bigSoak, Unit: "ns", Ours: pick(3e5, 3e5+1)},
 		{Group: "subjects", What: coldSubject + "SQLite", Size: bigSoak, Unit: "ns", Ours: pick(1e5, 1e5+1)},
+		{Group: "plans", What: planTime, Size: 100_000, Unit: "ns", Ours: pick(10e9, 10e9+1)},
 	} {
 		r.add(f)
 	}

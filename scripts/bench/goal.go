@@ -104,6 +104,10 @@ var goals = []goal{
 			return r.below("subjects", coldSubject+"SQLite", "ns", 100_000, bigSoak, figure.ours)
 		},
 	},
+	{
+		"plan of 1,000 lines, 10,000 users with 100,000 grants: who gains and loses what", "≤ 10 s",
+		func(r report) (string, bool) { return r.below("plans", planTime, "ns", 10e9, 100_000, figure.ours) },
+	},
 }
 
 func warmTime(s side) float64   { return s.Warm }

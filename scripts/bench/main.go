@@ -6,8 +6,9 @@
 //
 //	scripts/services run -- go run ./scripts/bench -json docs/benchmarks/bench.json
 //	go run ./scripts/bench -quick          every figure for a moment: does it work?
-//	go run ./scripts/bench -only shapes    one group: shapes, http, start, subjects, replicas, past
+//	go run ./scripts/bench -only shapes    one group: shapes, http, start, subjects, replicas, plans, past
 //	go run ./scripts/bench memberships -json docs/benchmarks/memberships.json
+//	go run ./scripts/bench -only plans,past -json docs/benchmarks/changes.json
 //	go run ./scripts/bench page            write docs/benchmarks.md and its chart again
 //
 // What needs MariaDB or Redis finds them as tests do, by the variables that
@@ -173,6 +174,7 @@ var groups = []struct {
 	{"start", "Cold start", (*bench).startup},
 	{"subjects", "Users who are asked for one by one", (*bench).subjects},
 	{"replicas", "Several replicas", (*bench).replicas},
+	{"plans", "Plans", (*bench).plans},
 	{"past", "Questions as of an earlier revision", (*bench).past},
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -17,6 +18,7 @@ const (
 	chartFile       = "docs/benchmarks/decisions.svg"
 	benchFile       = "docs/benchmarks/bench.json"
 	membershipsFile = "docs/benchmarks/memberships.json"
+	changesFile     = "docs/benchmarks/changes.json"
 )
 
 //go:embed page.md
@@ -58,17 +60,22 @@ func page(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	both := r
-	both.Figures = append(both.Figures[:len(both.Figures):len(both.Figures)], m.Figures...)
+	c, err := readReport(filepath.Join(root, changesFile))
+	if err != nil {
+		return "", err
+	}
+	all := r
+	all.Figures = slices.Concat(r.Figures, m.Figures, c.Figures)
 	t, err := template.New("page").Parse(pageText)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
 	err = t.Execute(&b, map[string]any{
-		"Run": r, "Large": m, "Shapes": shapeList(), "Stock": stockVersion, "Goals": both.goalTable(), "Met": both.metCount(),
+		"Run": r, "Large": m, "Shapes": shapeList(), "Stock": stockVersion, "Goals": all.goalTable(), "Met": all.metCount(),
 		"Decisions": r.tables("shapes"), "HTTP": r.tables("http"), "Start": r.tables("start"),
 		"Subjects": r.tables("subjects"), "Replicas": r.tables("replicas"), "Memberships": m.tables("subjects"), "Largest": m.largest(),
+		"Changes": c, "Looked": planLooked, "Plans": c.tables("plans"), "Past": c.tables("past"),
 	})
 	return b.String(), err
 }

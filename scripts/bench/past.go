@@ -62,18 +62,22 @@ func (b *bench) pastOf(ctx context.Context, driver string) (err error) {
 		}
 		last = done.To
 	}
+	now, size, err := rebuilds(func() (access.Facts, error) { return s.Load(ctx, access.DefaultTenant) })
+	if err != nil {
+		return err
+	}
 	for _, moment := range []struct {
 		name string
 		at   access.Revision
 	}{{"the revision before", last - 1}, {"the middle", (first.To + last) / 2}, {"the first revision", first.To}} {
-		took, memory, err := rebuildsAt(ctx, s, moment.at)
+		took, memory, err := rebuilds(func() (access.Facts, error) { return s.LoadAt(ctx, access.DefaultTenant, moment.at) })
 		if err != nil {
 			return err
 		}
-		f := figure{Group: "past", Size: b.grants, Of: "grants", Note: fmt.Sprintf("%d revisions", b.revisions)}
-		f.What, f.Unit, f.Ours = fmt.Sprintf(pastTime, named(driver), moment.name), "ns", float64(took)
+		f := figure{Group: "past", Size: b.grants, Of: "grants", Beside: "the state of now", Note: fmt.Sprintf("%d revisions", b.revisions)}
+		f.What, f.Unit, f.Ours, f.Theirs = fmt.Sprintf(pastTime, named(driver), moment.name), "ns", float64(took), float64(now)
 		b.report.add(f)
-		f.What, f.Unit, f.Ours = fmt.Sprintf(pastMemory, named(driver)), "B", float64(memory)
+		f.What, f.Unit, f.Ours, f.Theirs = fmt.Sprintf(pastMemory, named(driver)), "B", float64(memory), float64(size)
 		b.report.add(f)
 	}
 	return nil
@@ -102,11 +106,11 @@ func grantedUser(n, turn int) access.User {
 	return u
 }
 
-// rebuildsAt does what the first question as of a revision waits for.
-func rebuildsAt(ctx context.Context, s *store.Store, at access.Revision) (took time.Duration, memory uint64, err error) {
+// rebuilds reads and compiles a state: what the first question as of it waits for.
+func rebuilds(read func() (access.Facts, error)) (took time.Duration, memory uint64, err error) {
 	peak := watchHeap()
 	began := time.Now()
-	facts, err := s.LoadAt(ctx, access.DefaultTenant, at)
+	facts, err := read()
 	if err == nil {
 		_, err = engine.Compile(facts)
 	}
