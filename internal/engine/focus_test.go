@@ -2,8 +2,10 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,8 +126,8 @@ func TestConsequences_bounded(t *testing.T) {
 	for _, bound := range []*int{engine.MaxTurns, engine.TallyRoom} {
 		old := *bound
 		*bound = 10
-		if _, err := e.Consequences(context.Background(), was, is, access.ConsequenceOptions{}); err == nil {
-			t.Error("more is told than fits")
+		if _, err := e.Consequences(context.Background(), was, is, access.ConsequenceOptions{}); !errors.Is(err, access.ErrInvalid) || !strings.Contains(err.Error(), "are the limit; make it in parts") {
+			t.Errorf("more is told than fits: %v", err)
 		}
 		*bound = old
 	}

@@ -58,7 +58,7 @@ func (t *tally) full() error {
 	if t.room >= 0 && len(t.turns) <= maxTurns {
 		return nil
 	}
-	return access.Invalid("consequences", "are more than can be told of one change, which are %d about %d MiB of holders: make it in parts", maxTurns, tallyRoom>>20)
+	return access.Invalid("consequences", "are more than can be told of one change: %d, and lists of those concerned of %d MiB, are the limit; make it in parts, or without asking what it would do", maxTurns, tallyRoom>>20)
 }
 
 // each gives the numbers of the classes.
