@@ -97,10 +97,14 @@ var reportHTML string
 
 var reportTemplate = template.Must(template.New("report").Parse(reportHTML))
 
-// reportStyle also prints: rows stay together, heads come again on each page.
+// reportStyle also prints: across, with numbers of pages; rows stay together,
+// heads come again on each page, and only words that are too long are broken.
 const reportStyle = `body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:#1c2430;background:#fff}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #d5dae1;overflow-wrap:anywhere}
-th{border-bottom:2px solid #1c2430}tr{break-inside:avoid}thead{display:table-header-group}
+table{border-collapse:collapse;width:100%}th,td{text-align:start;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #d5dae1}
+th{border-bottom:2px solid #1c2430;white-space:nowrap}td{max-width:20ch;overflow-wrap:break-word}td:only-child,td:last-child{max-width:none;overflow-wrap:anywhere}
+tr{break-inside:avoid}thead{display:table-header-group}
+@page{size:landscape;margin:12mm;@bottom-right{content:counter(page) " / " counter(pages);font:8px sans-serif}}
+@media print{body{font-size:8px;margin:0}th,td{padding:.2rem .3rem}}
 @media (prefers-color-scheme:dark) and (not print){body{color:#e6e9ee;background:#14181f}th,td{border-color:#3a4352}}`
 
 // reportSource lets the page have its own style and nothing else.

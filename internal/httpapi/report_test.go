@@ -99,7 +99,8 @@ func TestReports(t *testing.T) {
 		}
 		s.must(wantStatus(s.do(http.MethodPatch, "/users/night-1", `{"name":"<b>Night</b>"}`), 200))
 		w := s.do(http.MethodGet, "/reports/access?user=night-1&format=html", "")
-		if body := w.Body.String(); !strings.Contains(body, "&lt;b&gt;Night&lt;/b&gt;") || strings.Contains(body, "<b>Night") || !strings.Contains(w.Header().Get("Content-Security-Policy"), "style-src 'sha256-") {
+		if body := w.Body.String(); !strings.Contains(body, "&lt;b&gt;Night&lt;/b&gt;") || strings.Contains(body, "<b>Night") || !strings.Contains(w.Header().Get("Content-Security-Policy"), "style-src 'sha256-") ||
+			!strings.Contains(body, `<td dir="auto">&lt;b&gt;`) || !strings.Contains(body, "@page{size:landscape") || strings.Contains(body, "://") {
 			t.Errorf("the page: %s\n%s", w.Header(), body)
 		}
 	})
