@@ -26,10 +26,19 @@ type credentialRow struct {
 // TableName is asked by gorm.
 func (credentialRow) TableName() string { return "credential" }
 
-// passwordImage is how a password stands in the history: without its hash.
+// passwordImage is how a password stands in the history: without its hash, and
+// with a hash of that, whose salt nobody knows, see keyImage.
 type passwordImage struct {
 	Set        time.Time `json:"set"`
 	MustChange bool      `json:"must_change,omitempty"`
+	Check      string    `json:"check,omitempty"`
+}
+
+func (r credentialRow) image() any {
+	if r.Password == "" {
+		return nil
+	}
+	return passwordImage{Set: moment(r.SetAt), MustChange: r.MustChange, Check: checkOf("password", []byte(r.Password))}
 }
 
 type attemptDocument struct {
@@ -217,23 +226,25 @@ func (d *draft) PutPassword(user string, p access.Password, but [32]byte) error 
 	if err := errors.Join(d.DropTokens(user), endSessions(d.w.tx, d.tenant.ID, []string{user}, but)); err != nil {
 		return err
 	}
-	var before any
-	if had.Password != "" {
-		before = passwordImage{Set: moment(had.SetAt), MustChange: had.MustChange}
-	}
-	return d.w.note(kindPassword, user, before, passwordImage{Set: moment(row.SetAt), MustChange: row.MustChange})
+	return d.w.note(kindPassword, user, had.image(), row.image())
 }
 
 // Rehash replaces a password's hash by a stronger one of the same password,
 // unless it was changed meanwhile.
 func (s *Store) Rehash(ctx context.Context, tenant, user, had, has string) error {
-	err := s.aside(ctx, func(tx *gorm.DB) error {
-		row, err := tenantIn(tx, tenant)
-		if err != nil {
+	c := access.Change{Base: access.AnyRevision, Author: "user:" + user, Source: "sign-in", Reason: "a stronger hash of the same password"}
+	_, err := s.commit(ctx, c, existing(tenant), func(w *write) error {
+		row, err := w.view().credential(user)
+		if err != nil || row.Password != had {
 			return err
 		}
-		return tx.Model(&credentialRow{}).Where("tenant_id = ? AND user_id = ? AND password = ?", row.ID, user, had).
-			Update("password", has).Error
+		before := row.image()
+		row.Password = has
+		done := w.tx.Model(&credentialRow{}).Where("tenant_id = ? AND user_id = ?", w.tenant.ID, user).Update("password", has)
+		if err := exactly(1, done); err != nil {
+			return err
+		}
+		return w.note(kindPassword, user, before, row.image())
 	})
 	return fault("keep a password's hash", err)
 }

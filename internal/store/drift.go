@@ -34,7 +34,7 @@ func (d Drift) String() string {
 // kind and name. What was changed shows twice: as it is, and as it should be. Verify tells whether the
 // history itself is what was written.
 func (s *Store) Drift(ctx context.Context, tenant string) ([]Drift, error) {
-	d := drift{said: map[image]string{}, checks: map[string]string{}, log: counters{stripes: map[access.Stripe]access.Revision{}}}
+	d := drift{said: map[image]string{}, checks: map[string]string{}, signIn: map[object]string{}, log: counters{stripes: map[access.Stripe]access.Revision{}}}
 	err := s.snapshot(ctx, tenant, func(v view) error {
 		d.view = v
 		if err := d.history(); err != nil {
@@ -60,6 +60,7 @@ type drift struct {
 	view
 	said   map[image]string  // names
 	checks map[string]string // of the secrets of keys, by id; of older ones there is none
+	signIn map[object]string // images of passwords and second factors
 	epoch  string            // the newest that was written; empty: the first
 	found  []Drift
 	log    counters
@@ -86,6 +87,9 @@ func (d *drift) change(c changeRow) (line []string, err error) {
 	switch {
 	case c.Kind == kindEpoch:
 		return nil, decode("epoch", c.NewValue, &d.epoch)
+	case c.Kind == kindPassword || c.Kind == kindSecondFactor:
+		d.signIn[object{c.Kind, c.Name}] = c.NewValue
+		return nil, nil
 	case event(c.Kind):
 		return nil, nil
 	case c.Kind == kindKey && c.NewValue != "":
@@ -188,7 +192,7 @@ func (d *drift) rows() error {
 	if err != nil {
 		return err
 	}
-	if err := d.keys(); err != nil {
+	if err := inTurn(d.keys, d.passwords, d.secondFactors); err != nil {
 		return err
 	}
 	return readRules(d.view, func(r ruleRow) error {

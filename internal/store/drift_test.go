@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -268,4 +269,83 @@ func written(t *testing.T, s *store.Store, now *time.Time) {
 	*now = now.Add(100 * 365 * 24 * time.Hour)
 	_, err = s.Expire(t.Context(), "default", *now)
 	must(err)
+}
+
+// TestDrift_signIn: a password or a second factor that somebody has put in the
+// place of another, or taken away, shows; what people do themselves does not.
+func TestDrift_signIn(t *testing.T) {
+	onEach(t, func(db database) {
+		t := db.t
+		now := time.Now().Truncate(time.Second).UTC()
+		db.options.Clock = func() time.Time { return now }
+		s, raw := accesstest.OpenStore(t, db.options), beside(t, db.options)
+		apply(t, s, accesstest.StorePolicy("default"))
+		_, err := s.Edit(t.Context(), "default", any1, func(d access.Draft) error {
+			return errors.Join(
+				d.PutPassword("42", access.Password{Hash: "weak", Set: now}, [32]byte{}),
+				d.PutPassword("17", access.Password{Hash: "other", Set: now, MustChange: true}, [32]byte{}),
+				d.PutSecondFactor("42", access.SecondFactor{Sealed: []byte("sealed"), Confirmed: now, Recovery: [][32]byte{{1}, {2}}}))
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Rehash(t.Context(), "default", "42", "weak", "strong"), s.TakeRecovery(t.Context(), "default", "42", [32]byte{1}),
+			s.Rehash(t.Context(), "default", "17", "was changed meanwhile", "strong")); err != nil {
+			t.Fatal(err)
+		}
+		drifted := func() string {
+			t.Helper()
+			found, err := s.Drift(t.Context(), "default")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, d := range found {
+				all = append(all, d.Kind+" "+d.Name)
+			}
+			return strings.Join(all, ", ")
+		}
+		if found := drifted(); found != "" {
+			t.Fatalf("nobody has touched it: %s", found)
+		}
+		other := "INSERT INTO credential (tenant_id, user_id, password, set_at, must_change, former, attempts) SELECT id, 'ＡＢ', 'mine', 0, 0, '[]', '[]' FROM tenant"
+		for statement, want := range map[string]string{
+			"UPDATE credential SET password = 'mine' WHERE user_id = '42'":         "password 42",
+			"UPDATE credential SET must_change = 0 WHERE user_id = '17'":           "password 17",
+			"UPDATE credential SET set_at = set_at + 1000000 WHERE user_id = '17'": "password 17",
+			other:                       "password ＡＢ",
+			"DELETE FROM second_factor": "second_factor 42",
+			"UPDATE second_factor SET sealed = x'00'":   "second_factor 42",
+			"UPDATE second_factor SET sealed = x''":     "second_factor 42",
+			"UPDATE second_factor SET confirmed_at = 1": "second_factor 42",
+			"UPDATE second_factor SET recovery = '[\"" + strings.Repeat("00", 32) + "\",\"" + strings.Repeat("01", 32) + "\",\"" + strings.Repeat("02", 32) + "\"]'": "second_factor 42",
+		} {
+			for _, table := range []string{"credential", "second_factor"} {
+				execute(t, raw, "CREATE TABLE kept_"+table+" AS SELECT * FROM "+table)
+			}
+			execute(t, raw, statement)
+			if found := drifted(); found != want {
+				t.Errorf("%s: found %q", statement, found)
+			}
+			for _, table := range []string{"credential", "second_factor"} {
+				execute(t, raw, "DELETE FROM "+table, "INSERT INTO "+table+" SELECT * FROM kept_"+table, "DROP TABLE kept_"+table)
+			}
+		}
+		now = now.Add(time.Hour)
+		_, err = s.Edit(t.Context(), "default", any1, func(d access.Draft) error {
+			u, err := d.User("42")
+			u.Status, u.DeletedAt = access.UserDeleted, now
+			d.PutUser(u)
+			return err
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Purge(t.Context(), "default", now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if found := drifted(); found != "" {
+			t.Errorf("after he was purged: %s", found)
+		}
+	})
 }

@@ -43,8 +43,10 @@ func (r keyRow) image() any {
 }
 
 // check is of use only to compare: secrets are random and long.
-func (r keyRow) check() string {
-	sum := sha256.Sum256(append([]byte("check of an API key\n"), r.SecretHash...))
+func (r keyRow) check() string { return checkOf("an API key", r.SecretHash) }
+
+func checkOf(what string, hash []byte) string {
+	sum := sha256.Sum256(append([]byte("check of "+what+"\n"), hash...))
 	return hex.EncodeToString(sum[:16])
 }
 

@@ -34,6 +34,7 @@ func (secondFactorRow) TableName() string { return "second_factor" }
 type secondFactorImage struct {
 	Confirmed     time.Time `json:"confirmed"`
 	RecoveryCodes int       `json:"recovery_codes"`
+	Check         string    `json:"check,omitempty"` // of what is sealed, see keyImage
 }
 
 func (r *secondFactorRow) image() any {
@@ -41,7 +42,7 @@ func (r *secondFactorRow) image() any {
 	if err != nil || !f.Active() {
 		return nil
 	}
-	return secondFactorImage{Confirmed: f.Confirmed, RecoveryCodes: len(f.Recovery)}
+	return secondFactorImage{Confirmed: f.Confirmed, RecoveryCodes: len(f.Recovery), Check: checkOf("a second factor", f.Sealed)}
 }
 
 func (r *secondFactorRow) secondFactor() (access.SecondFactor, error) {
