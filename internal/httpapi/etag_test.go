@@ -211,7 +211,7 @@ func TestETag_race(t *testing.T) {
 		t.Helper()
 		h := newHouseOn(t, o)
 		things(t, h)
-		replicas := []*house{h, neighbour(t, h, 0)}
+		replicas := []*house{h, neighbour(t, h, never)}
 		path := thingsPath + "/groups/two"
 		for round := range 5 {
 			tag := tagOf(t, h.send(http.MethodGet, path, h.root, ""))

@@ -72,7 +72,7 @@ func TestOnce_everyRoute(t *testing.T) {
 		t.Helper()
 		h := newHouseOn(t, o)
 		things(t, h)
-		n := neighbour(t, h, time.Second)
+		n := neighbour(t, h, never)
 		listed := map[string]bool{}
 		for i, p := range posts {
 			listed[p.route] = true
@@ -116,7 +116,7 @@ func TestOnce_twins(t *testing.T) {
 		t.Helper()
 		h := newHouseOn(t, o)
 		things(t, h)
-		replicas := []*house{h, neighbour(t, h, time.Second)}
+		replicas := []*house{h, neighbour(t, h, never)}
 		for round := range 5 {
 			before, body := h.revisions(), fmt.Sprintf(`{"name":"Twin","email":"twin-%d@example.com"}`, round)
 			answers := make([]*httptest.ResponseRecorder, 8)

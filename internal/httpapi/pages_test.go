@@ -75,7 +75,7 @@ func TestPages_anyReplica(t *testing.T) {
 	for name, o := range map[string]func(testing.TB) store.Options{"sqlite": sqliteFile, "mysql": mysql} {
 		t.Run(name, func(t *testing.T) {
 			h := thronged(t, o(t))
-			replicas := []*house{h, neighbour(t, h, 0)}
+			replicas := []*house{h, neighbour(t, h, never)}
 			for path, member := range lists {
 				whole, more := h.page(path, member, "", 1000)
 				if more != "" || len(whole) < 7 {
@@ -179,7 +179,7 @@ func otherQuery(path string) string {
 // TestPages_search: tokens of searches for subjects are shared too.
 func TestPages_search(t *testing.T) {
 	h := newHouse(t)
-	n := neighbour(t, h, 0)
+	n := neighbour(t, h, never)
 	h.must(h.follower.Refresh(t.Context(), access.DefaultTenant))
 	first := decode[api.FoundSubjects](t, h.ask("/v1/search/subjects", `{"action":"read","section":"record","page_size":1}`))
 	body := fmt.Sprintf(`{"action":"read","section":"record","page_size":1,"page_token":%q}`, first.NextPageToken)
