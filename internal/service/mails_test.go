@@ -28,7 +28,7 @@ type mailroom struct {
 	t      *testing.T
 	store  *store.Store
 	server *accesstest.MailServer
-	log    *strings.Builder
+	log    *syncBuffer // several send
 	mu     sync.Mutex
 	clock  time.Time
 }
@@ -47,7 +47,7 @@ func (m *mailroom) later(by time.Duration) {
 
 func newMailroom(t *testing.T, o accesstest.MailServerOptions) *mailroom {
 	t.Helper()
-	m := &mailroom{t: t, clock: time.Now().UTC().Truncate(time.Second), log: &strings.Builder{}, server: accesstest.NewMailServer(t, o)}
+	m := &mailroom{t: t, clock: time.Now().UTC().Truncate(time.Second), log: &syncBuffer{}, server: accesstest.NewMailServer(t, o)}
 	m.store = accesstest.OpenStore(t, store.Options{Driver: store.SQLite, DSN: filepath.Join(t.TempDir(), "b.db"), Clock: m.now})
 	return m
 }

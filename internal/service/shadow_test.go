@@ -108,12 +108,16 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-// lines gives what was logged at a level.
-func (b *syncBuffer) lines(level string) []string {
+func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// lines gives what was logged at a level.
+func (b *syncBuffer) lines(level string) []string {
 	var all []string
-	for line := range strings.Lines(b.b.String()) {
+	for line := range strings.Lines(b.String()) {
 		if strings.Contains(line, `"level":"`+level+`"`) {
 			all = append(all, line)
 		}
