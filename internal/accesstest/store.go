@@ -232,7 +232,7 @@ func StorePolicy(tenant string) *access.Policy {
 		Catalogue: []access.Application{{
 			Code: "shop", Name: "Shop", Names: map[string]string{"de": "Laden"}, Description: "sells", Version: "1.2", Origin: at(5),
 			Families: []access.FamilyEntry{{Name: "F", Names: map[string]string{"de": "Familie"}, Origin: at(9)}},
-			Groups: []access.Link{{To: "guests", Scope: "store:a"}},
+			Groups:   []access.Link{{To: "guests", Scope: "store:a"}},
 			Sections: []access.SectionEntry{
 				{Path: "System", Name: "All", Names: map[string]string{"de": "Alles"}, Family: "F", Origin: at(6)},
 				{

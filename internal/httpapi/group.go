@@ -329,7 +329,17 @@ func (c *call) deleteGroup() error {
 }
 
 func (c *call) listGroups() error {
-	if c.word("view") == "tree" {
+	tree := c.word("view") == "tree"
+	others, of := []string{"node", "depth"}, "only for view=tree"
+	if tree {
+		others, of = []string{"q", "kind", "base", "sort", "page_size", "page_token"}, "not for view=tree, which shows all"
+	}
+	for _, name := range others {
+		if _, given := c.query[name]; given { // passed over, it would be taken for obeyed
+			return access.Invalid(name, "is %s", of)
+		}
+	}
+	if tree {
 		return c.groupTree()
 	}
 	page, err := c.directory().Groups(c.ctx(), c.caller, c.tenant, service.GroupQuery{

@@ -151,6 +151,8 @@ func TestGroups_create(t *testing.T) {
 		`{"code":"x","name":"x","kind":"odd"}`:                                              {400, "kind"},
 		`{"code":"x","name":"x","base":"none"}`:                                             {400, "base"},
 		`{"code":"x","name":"x","scopes":["team:z"]}`:                                       {400, "scopes"},
+		`{"code":"x","name":"x","scopes":["team:a","team"]}`:                                {400, "scopes[1]"},
+		`{"code":"x","name":"x","manages":["team-a","none"]}`:                               {400, "manages[1]"},
 		`{"code":"x","name":"x","reach":"none","scopes":["team:a"]}`:                        {400, "scopes"},
 		`{"code":"x","name":"x","reach":"some"}`:                                            {400, "reach"},
 		`{"code":"x","name":"x","roles":[{"role":"none"}]}`:                                 {400, "roles[0]"},
@@ -175,6 +177,22 @@ func TestGroups_create(t *testing.T) {
 	if w := h.admin(http.MethodGet, "/groups/x", ""); w.Code != 404 {
 		t.Errorf("something came of a mistake: %s", w.Body)
 	}
+}
+
+// TestGroups_listRefuses (Req 92, 94): what a list or a tree would pass over is
+// refused by name, so that nobody takes it for obeyed.
+func TestGroups_listRefuses(t *testing.T) {
+	h := staffHouse(t)
+	for query, field := range map[string]string{
+		"view=tree&q=team": "q", "view=tree&kind=regular": "kind", "view=tree&base=operators": "base", "view=tree&sort=name": "sort",
+		"view=tree&page_size=5": "page_size", "view=tree&page_token=": "page_token", "node=operators": "node", "view=grid&depth=2": "depth",
+	} {
+		p := h.wantProblem(h.admin(http.MethodGet, "/groups?"+query, ""), 400, "invalid")
+		if len(p.Details) != 1 || p.Details[0].Field != field {
+			t.Errorf("%s: %+v, want %s", query, p.Details, field)
+		}
+	}
+	h.wantProblem(h.admin(http.MethodGet, "/users?created_from=2027-01-01T00:00:00Z&created_until=2027-01-01T00:00:00Z", ""), 400, "invalid")
 }
 
 // Req 6: the rights are set as a whole and read back equal.

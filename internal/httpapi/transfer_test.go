@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -459,9 +460,15 @@ func TestUser_handOver(t *testing.T) {
 		t.Helper()
 		s.user(http.MethodPost, "/users", `{"id":"plain","email":"plain@example.com","name":"Plain","groups":[{"group":"new"}]}`)
 		for query, want := range map[string]int{"?hand_over_to=nobody": 400, "?hand_over_to=sales-1": 400, "?hand_over_too=x": 400} {
-			if w := s.do(http.MethodDelete, "/users/sales-1"+query, ""); w.Code != want {
+			w := s.do(http.MethodDelete, "/users/sales-1"+query, "")
+			name, _, _ := strings.Cut(query[1:], "=")
+			var p api.Problem
+			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != want || len(p.Details) != 1 || p.Details[0].Field != name {
 				t.Errorf("%s: %d %s", query, w.Code, w.Body)
 			}
+		}
+		if p := s.wantProblem(s.do(http.MethodPatch, "/users/sales-1", `{"home":"a/b"}`), 400, "invalid"); p.Details[0].Field != "home" {
+			t.Errorf("a home that is no scope: %+v", p)
 		}
 		s.wantProblem(s.do(http.MethodPost, "/users/sales-1:hand-over", `{"to":"plain"}`), 409, "conflict")
 		gone := s.user(http.MethodDelete, "/users/sales-1?hand_over_to=plain&reason=left", "")
@@ -475,6 +482,9 @@ func TestUser_handOver(t *testing.T) {
 			t.Errorf("%+v", gone)
 		}
 		s.wantProblem(s.do(http.MethodPost, "/users/sales-1:hand-over", `{}`), 400, "invalid")
+		if p := s.wantProblem(s.do(http.MethodPost, "/users/sales-1:hand-over", `{"to":"nobody"}`), 400, "invalid"); p.Details[0].Field != "to" {
+			t.Errorf("a successor who is none: %+v", p)
+		}
 		_, rows := rowsOf(t, s.download("/users:export?status=deleted"), sheet.CSV)
 		if rows["sales-1"]["successor"] != "root" || rows["sales-1"]["deleted_at"] == "" {
 			t.Errorf("%v", rows)

@@ -570,6 +570,9 @@ func (c *call) userSearch() (access.UserSearch, error) {
 			return q, access.Invalid(name, "names no group")
 		}
 	}
+	if !q.CreatedFrom.IsZero() && !q.CreatedUntil.IsZero() && !q.CreatedUntil.After(q.CreatedFrom) {
+		return q, access.Invalid("created_until", "must be after created_from")
+	}
 	column, descending := strings.CutPrefix(cmp.Or(c.word("sort"), "-created_at"), "-")
 	q.Sort, q.Descending = userSorts[column], descending
 	return q, c.statuses(&q)

@@ -61,6 +61,11 @@ func validGroup(g *access.Group) error {
 	if _, err := access.ParseSignature("signature", g.Signature); err != nil {
 		return err
 	}
+	for i, s := range g.Scopes {
+		if err := access.ValidScope(fmt.Sprintf("scopes[%d]", i), s); err != nil {
+			return err
+		}
+	}
 	g.Kind = cmp.Or(g.Kind, access.GroupRegular)
 	if !slices.Contains([]access.GroupKind{access.GroupDefault, access.GroupTemplate, access.GroupRegular}, g.Kind) {
 		return access.Invalid("kind", "%q is none of default, template, regular", string(g.Kind))
@@ -83,6 +88,11 @@ func groupOf(p *access.Policy, code string) (*access.Group, error) {
 // sound checks a policy after one of its groups was written, and says in which
 // field of the group a mistake is.
 func sound(p *access.Policy, g *access.Group) error {
+	for i, code := range g.Manages {
+		if groupAt(p, code) < 0 {
+			return access.Invalid(fmt.Sprintf("manages[%d]", i), "group %q does not exist", code)
+		}
+	}
 	return checked(p, &g.Origin, "base", g.Roles, g.Grants)
 }
 

@@ -41,7 +41,7 @@ type NavigationEntry struct {
 	Label       string
 	Order       int
 	Family      string // heading where rights are given; empty: none
-	Opens       bool // the section may be shown; false: a heading for what stands below
+	Opens       bool   // the section may be shown; false: a heading for what stands below
 	Below       []NavigationEntry
 }
 

@@ -301,6 +301,11 @@ func free(t access.Draft, u *access.User) error {
 // checkedUser looks for names that stand for nothing. The fields stand where
 // files would for as long as that takes.
 func checkedUser(p *access.Policy, u access.User) error {
+	if u.Home != "" {
+		if err := access.ValidScope("home", u.Home); err != nil {
+			return err
+		}
+	}
 	q := outline(p)
 	u.Groups, u.Roles, u.Grants = placed("groups", u.Groups), placed("roles", u.Roles), slices.Clone(u.Grants)
 	for i := range u.Grants {
@@ -633,7 +638,7 @@ func notOneself(caller access.Caller, u *access.User, act string) error {
 // be restored as it was. Where a successor is named, applications are told who
 // took over what the account was responsible for.
 func (d *Directory) DeleteUser(ctx context.Context, caller access.Caller, tenant, id, successor string, c access.Change) (access.User, access.Revision, error) {
-	hand, err := d.handing(ctx, caller, tenant, "delete", successor)
+	hand, err := d.handing(ctx, caller, tenant, "hand_over_to", successor)
 	if err != nil {
 		return access.User{}, 0, err
 	}
@@ -651,7 +656,7 @@ func (d *Directory) HandOver(ctx context.Context, caller access.Caller, tenant, 
 	if successor == "" {
 		return access.User{}, 0, access.Invalid("to", "is required")
 	}
-	hand, err := d.handing(ctx, caller, tenant, "delete", successor)
+	hand, err := d.handing(ctx, caller, tenant, "to", successor)
 	if err != nil {
 		return access.User{}, 0, err
 	}
@@ -673,12 +678,13 @@ func (d *Directory) HandOver(ctx context.Context, caller access.Caller, tenant, 
 }
 
 // handing gives the act that names a successor: an account that is there, and
-// that the caller may see. It gives the successor no right.
-func (d *Directory) handing(ctx context.Context, caller access.Caller, tenant string, action access.Action, successor string) (UserAct, error) {
+// that the caller may see. It gives the successor no right. The field is where he
+// was named.
+func (d *Directory) handing(ctx context.Context, caller access.Caller, tenant, field, successor string) (UserAct, error) {
 	if successor == "" {
 		return func(access.Draft, *access.User) error { return nil }, nil
 	}
-	in, err := d.authority.Allow(ctx, caller, tenant, Need{Part: "Users", Action: action})
+	in, err := d.authority.Allow(ctx, caller, tenant, Need{Part: "Users", Action: "delete"})
 	if err != nil {
 		return nil, err
 	}
@@ -688,16 +694,16 @@ func (d *Directory) handing(ctx context.Context, caller access.Caller, tenant st
 	}
 	return func(t access.Draft, u *access.User) error {
 		if successor == u.ID {
-			return access.Invalid("successor", "nobody takes over from himself")
+			return access.Invalid(field, "nobody takes over from himself")
 		}
 		shown, err := seen(access.Name(access.KindUser, successor))
 		if err != nil {
 			return err
 		}
 		if !shown {
-			return access.Invalid("successor", "there is no user %q", successor)
+			return access.Invalid(field, "there is no user %q", successor)
 		}
-		if _, err := userIn(t, "successor", successor); err != nil {
+		if _, err := userIn(t, field, successor); err != nil {
 			return err
 		}
 		u.Successor = successor
