@@ -67,7 +67,7 @@ func (c *call) beginAt() error {
 	if err != nil {
 		return err
 	}
-	c.setAttempt(strings.Join([]string{t.State, t.Nonce, t.Verifier, base64.RawURLEncoding.EncodeToString([]byte(t.Store))}, "."), attemptTime)
+	c.setAttempt(strings.Join([]string{t.State, t.Nonce, t.Verifier, base64.RawURLEncoding.EncodeToString([]byte(t.Store)), t.Provider}, "."), attemptTime)
 	return c.lead(url)
 }
 
@@ -98,14 +98,14 @@ func (c *call) finishAt() error {
 var storeParam = param{name: "store", text: "The scope of the store whose page this is, where stores share e-mails."}
 
 func attemptOf(parts []string) service.Attempt {
-	if len(parts) != 4 {
+	if len(parts) != 5 {
 		return service.Attempt{}
 	}
 	store, err := base64.RawURLEncoding.DecodeString(parts[3])
 	if err != nil {
 		return service.Attempt{}
 	}
-	return service.Attempt{State: parts[0], Nonce: parts[1], Verifier: parts[2], Store: access.Scope(store)}
+	return service.Attempt{State: parts[0], Nonce: parts[1], Verifier: parts[2], Provider: parts[4], Store: access.Scope(store)}
 }
 
 func (c *call) setAttempt(value string, age int) {

@@ -183,26 +183,24 @@ func TestOpenID_refused(t *testing.T) {
 		}
 		e.user(http.MethodPost, "/users/sales-1:activate", "")
 
-		_, cookie := e.begins()
-		name, value, _ := strings.Cut(cookie, "=")
-		parts := strings.Split(value, ".")
 		other := strings.Repeat("A", 43)
-		for what, kept := range map[string]string{
-			"no cookie": "", "another browser": other + "." + parts[1] + "." + parts[2], "half a cookie": parts[0],
-			"another nonce": parts[0] + "." + other + "." + parts[2], "another verifier": parts[0] + "." + parts[1] + "." + other,
+		for what, change := range map[string]func(kept []string){
+			"no cookie":        func(kept []string) { clear(kept) },
+			"another browser":  func(kept []string) { kept[0] = other },
+			"another nonce":    func(kept []string) { kept[1] = other },
+			"another verifier": func(kept []string) { kept[2] = other },
+			"another provider": func(kept []string) { kept[4] = "elsewhere" },
 		} {
 			back, cookie := e.begins()
-			if fresh := strings.Split(strings.TrimPrefix(cookie, name+"="), "."); what == "another nonce" || what == "another verifier" {
-				kept = strings.Replace(strings.Replace(kept, parts[0], fresh[0], 1), parts[1], fresh[1], 1)
-				kept = strings.Replace(kept, parts[2], fresh[2], 1)
-			}
-			e.refused(what, e.send(http.MethodGet, back, "", "", "Cookie", name+"="+kept))
+			name, value, _ := strings.Cut(cookie, "=")
+			kept := strings.Split(value, ".")
+			change(kept)
+			e.refused(what, e.send(http.MethodGet, back, "", "", "Cookie", name+"="+strings.Join(kept, ".")))
 		}
-		var back string
-		back, cookie = e.begins()
+		back, cookie := e.begins()
 		e.is(e.send(http.MethodGet, back, "", "", "Cookie", cookie))
 		e.refused("the same code again", e.send(http.MethodGet, back, "", "", "Cookie", cookie))
-		e.refused("the provider refused", e.send(http.MethodGet, corporate+"/callback?error=access_denied&state="+parts[0], "", "", "Cookie", cookie))
+		e.refused("the provider refused", e.send(http.MethodGet, corporate+"/callback?error=access_denied&state="+other, "", "", "Cookie", cookie))
 	})
 }
 
@@ -237,4 +235,25 @@ func TestOpenID_start(t *testing.T) {
 			t.Errorf("%s is not missed", what)
 		}
 	}
+}
+
+// Req 48: a provider that no longer says that the last superuser is one does not
+// make the tenant one without, and whoever is refused for it is not told why.
+func TestOpenID_lastSuperuser(t *testing.T) {
+	inShops(t, func(t *testing.T, s shop) {
+		t.Helper()
+		e := s.elsewhere(func(p *service.Provider) { p.Groups = map[string]string{"chiefs": "chiefs"} })
+		e.must(wantStatus(e.send(http.MethodPost, shopTenant+"/groups", e.root, `{"code":"chiefs","name":"Chiefs","roles":[{"role":"superuser"}]}`), 201))
+		e.user(http.MethodPost, "/users/sales-1/groups:add", `{"groups":[{"group":"chiefs"}]}`)
+		e.is(e.comes(claims("s1", "sales-1@example.com", true, "chiefs")))
+		e.user(http.MethodPost, "/users/root-2:deactivate", "")
+		e.user(http.MethodPost, "/users/root:deactivate", "")
+		w := e.comes(claims("s1", "sales-1@example.com", true))
+		e.refused("the last superuser", w)
+		if strings.Contains(w.Body.String(), "superuser") || !slices.Contains(groupsOf(e.user(http.MethodGet, "/users/sales-1", "")), "chiefs") {
+			t.Errorf("%s", w.Body)
+		}
+		e.user(http.MethodPost, "/users/root:activate", "")
+		e.is(e.comes(claims("s1", "sales-1@example.com", true)))
+	})
 }

@@ -30,10 +30,11 @@ type Provider struct {
 }
 
 // Attempt is what a browser keeps while somebody signs in at a provider: three
-// secrets of this one attempt, and the store whose page he came from, if any.
+// secrets of this one attempt, the provider's code, and the store whose page he
+// came from, if any.
 type Attempt struct {
-	State, Nonce, Verifier string
-	Store                  access.Scope
+	State, Nonce, Verifier, Provider string
+	Store                            access.Scope
 }
 
 // Trust lets people sign in at OpenID providers. It is called before anybody does.
@@ -60,7 +61,7 @@ func (a *Accounts) BeginAt(ctx context.Context, p *Provider, store access.Scope)
 	if err := (&Login{Store: store}).check(); err != nil {
 		return "", t, err
 	}
-	t = Attempt{State: secret(), Nonce: secret(), Verifier: secret(), Store: store}
+	t = Attempt{State: secret(), Nonce: secret(), Verifier: secret(), Provider: p.Code, Store: store}
 	url, err = p.OpenID.Begin(ctx, t.State, t.Nonce, t.Verifier)
 	return url, t, err
 }
@@ -69,7 +70,7 @@ func (a *Accounts) BeginAt(ctx context.Context, p *Provider, store access.Scope)
 // there. His groups are what the provider says from now on. Every refusal is the
 // same ErrRefused.
 func (a *Accounts) FinishAt(ctx context.Context, p *Provider, t Attempt, state, code string, from Client) (Secret, SignedIn, error) {
-	if t.State == "" || code == "" || subtle.ConstantTimeCompare([]byte(t.State), []byte(state)) != 1 {
+	if t.State == "" || t.Provider != p.Code || code == "" || subtle.ConstantTimeCompare([]byte(t.State), []byte(state)) != 1 {
 		return "", SignedIn{}, a.strange(p, from, "this browser was not sent there")
 	}
 	who, err := p.OpenID.Finish(ctx, code, t.Nonce, t.Verifier)
@@ -84,7 +85,7 @@ func (a *Accounts) FinishAt(ctx context.Context, p *Provider, t Attempt, state, 
 		if err == nil {
 			err = a.strange(p, from, "there is no account for him")
 		}
-		return "", SignedIn{}, err
+		return "", SignedIn{}, a.neutral(p, from, err)
 	}
 	account, err := a.account(ctx, p.Tenant, id)
 	if errors.Is(err, access.ErrNotFound) {
@@ -97,7 +98,7 @@ func (a *Accounts) FinishAt(ctx context.Context, p *Provider, t Attempt, state, 
 		return "", SignedIn{}, a.refused(ctx, &account, why, accountKey(account.User.Email), from)
 	}
 	if err := a.placed(ctx, p, id, who); err != nil {
-		return "", SignedIn{}, err
+		return "", SignedIn{}, a.neutral(p, from, err)
 	}
 	return a.enter(ctx, p.Tenant, id, from)
 }
@@ -106,6 +107,17 @@ func (a *Accounts) FinishAt(ctx context.Context, p *Provider, t Attempt, state, 
 func (a *Accounts) strange(p *Provider, from Client, why string) error {
 	a.opts.Log.Warn("signing in by a provider was refused", "tenant", p.Tenant, "provider", p.Code, "why", why, "client", from.Address)
 	return ErrRefused
+}
+
+// neutral is strange for what the tenant's rules say against an account or its
+// groups: whoever is not signed in is told nothing of them.
+func (a *Accounts) neutral(p *Provider, from Client, err error) error {
+	for _, kind := range []error{access.ErrInvalid, access.ErrNotFound, access.ErrExists, access.ErrForbidden} {
+		if errors.Is(err, kind) {
+			return a.strange(p, from, words(err))
+		}
+	}
+	return err
 }
 
 // known finds the account of somebody: the one that he was linked with when he
