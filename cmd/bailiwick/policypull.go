@@ -158,19 +158,27 @@ func (p *pull) compare() error {
 
 // noteLoaded notes that a folder that was pulled says what it was loaded as.
 func noteLoaded(dir string, loaded api.PolicyLoaded) error {
-	name := filepath.Join(dir, pulledName)
-	text, err := os.ReadFile(name) //nolint:gosec // the caller names the folder on purpose
-	if errors.Is(err, fs.ErrNotExist) || loaded.DryRun {
-		return nil
-	}
-	var was pulled
-	if err == nil {
-		err = json.Unmarshal(text, &was)
-	}
-	if err != nil || was.Tenant != loaded.Tenant {
+	was, known, err := readPulled(dir)
+	if err != nil || !known || loaded.DryRun || was.Tenant != loaded.Tenant {
 		return err
 	}
 	return writePulled(dir, pulled{loaded.Tenant, loaded.Revision})
+}
+
+// readPulled tells from what a folder was pulled, if it was.
+func readPulled(dir string) (was pulled, known bool, err error) {
+	name := filepath.Join(dir, pulledName)
+	text, err := os.ReadFile(name) //nolint:gosec // the caller names the folder on purpose
+	if errors.Is(err, fs.ErrNotExist) {
+		return was, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &was)
+	}
+	if err != nil {
+		return was, false, fmt.Errorf("%s is not what policy pull has written; remove it and pull again: %w", name, err)
+	}
+	return was, true, nil
 }
 
 func writePulled(dir string, is pulled) error {
@@ -201,15 +209,8 @@ func (p *pull) between(before, after *access.Policy) []api.Operation {
 
 // pulledFrom gives the policy that the folder was last pulled from.
 func (p *pull) pulledFrom() (*access.Policy, bool, error) {
-	text, err := os.ReadFile(filepath.Join(p.dir, pulledName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
-	}
-	var was pulled
-	if err == nil {
-		err = json.Unmarshal(text, &was)
-	}
-	if err != nil || was.Tenant != p.theirs.Tenant || was.Revision == 0 {
+	was, known, err := readPulled(p.dir)
+	if err != nil || !known || was.Tenant != p.theirs.Tenant || was.Revision == 0 {
 		return nil, false, err
 	}
 	then, err := p.base(was.Revision)

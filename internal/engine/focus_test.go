@@ -35,7 +35,8 @@ func TestConsequences_alone(t *testing.T) {
 			}}},
 			Roles: []access.Role{
 				{Code: "spare"},
-				{Code: "one", Roles: []access.Link{{To: "two"}}}, {Code: "two", Roles: []access.Link{{To: "three"}}},
+				{Code: "one", Roles: []access.Link{{To: "two"}}},
+				{Code: "two", Roles: []access.Link{{To: "three"}}},
 				{Code: "three", Roles: []access.Link{{To: "one"}}}, // which no store would take
 			},
 			Users: []access.User{{ID: "6", Roles: []access.Link{{To: "one"}}}, {ID: "7", Groups: []access.Link{{To: "sales"}}, Roles: []access.Link{{To: "spare"}, {To: "three"}}, Licences: []string{"chats"}, Attributes: map[string]any{"floor": 3}}},
