@@ -266,8 +266,10 @@ func TestVerify_removedAndSwapped(t *testing.T) {
 			"the newest are cut off by half":    cut[:2],
 			"the counter alone is set back":     cut[2:],
 			"a change of no revision is put in": {"INSERT INTO revision_change (tenant_id, revision, n, kind, name, old_value, new_value) VALUES (1, 77, 1, 'user', 'x', '', '{}')"},
-			"a revision is put in before the first": {"INSERT INTO revision (tenant_id, number, parent, hash, author, source, reason, made_at) VALUES (1, 0, '', 'x', 'a', '', '', 1)",
-				"INSERT INTO revision_change (tenant_id, revision, n, kind, name, old_value, new_value) VALUES (1, 0, 1, 'user', 'x', '', '{}')"},
+			"a revision is put in before the first": {
+				"INSERT INTO revision (tenant_id, number, parent, hash, author, source, reason, made_at) VALUES (1, 0, '', 'x', 'a', '', '', 1)",
+				"INSERT INTO revision_change (tenant_id, revision, n, kind, name, old_value, new_value) VALUES (1, 0, 1, 'user', 'x', '', '{}')",
+			},
 			"a change is put in before the first":  {"INSERT INTO revision_change (tenant_id, revision, n, kind, name, old_value, new_value) VALUES (1, -7, 1, 'user', 'x', '', '{}')"},
 			"a change is put in beside the others": {"INSERT INTO revision_change (tenant_id, revision, n, kind, name, old_value, new_value) VALUES (1, 2, 500, 'user', 'x', '', '{}')"},
 		} {
