@@ -181,19 +181,30 @@ func taken(done *gorm.DB) error {
 	return done.Error
 }
 
-// SecondFactor gives what is kept of somebody's second factor.
+// SecondFactor gives what is kept of somebody's second factor. It is locked until
+// the edit ends: a code that is taken beside it must not be good again after it.
 func (d *draft) SecondFactor(user string) (access.SecondFactor, error) {
-	row, err := d.secondFactor(user)
+	row, err := d.lockedSecondFactor(user)
 	if err != nil {
 		return access.SecondFactor{}, err
 	}
 	return row.secondFactor()
 }
 
+func (d *draft) lockedSecondFactor(user string) (secondFactorRow, error) {
+	r := secondFactorRow{TenantID: d.tenant.ID, UserID: user}
+	lock := clause.Locking{Strength: "UPDATE"}
+	err := d.w.tx.Clauses(lock).Where("tenant_id = ? AND user_id = ?", d.tenant.ID, user).Take(&r).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && r.UserID != user {
+		return secondFactorRow{TenantID: d.tenant.ID, UserID: user}, nil
+	}
+	return r, err
+}
+
 // PutSecondFactor keeps somebody's second factor, none where it is empty, and
 // records that it was changed.
 func (d *draft) PutSecondFactor(user string, f access.SecondFactor) error {
-	had, err := d.secondFactor(user)
+	had, err := d.lockedSecondFactor(user)
 	if err != nil {
 		return err
 	}
