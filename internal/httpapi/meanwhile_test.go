@@ -179,6 +179,27 @@ func TestSecondFactor_otherMeanwhile(t *testing.T) {
 	})
 }
 
+// What an administrator takes away, while its owner asks for new recovery codes,
+// does not come back with them.
+func TestSecondFactor_resetMeanwhile(t *testing.T) {
+	onEachSite(t, func(t *testing.T, s *site) {
+		t.Helper()
+		_, p, _ := s.enrolled(t, "sales-1")
+		by := s.signedIn("sales-1")
+		by.Session.Steps = nil // he has shown a code
+		accounts := s.meanwhile(func() {
+			decode[api.User](t, s.admin(http.MethodPost, "/users/sales-1/second-factor:reset", `{}`))
+		})
+		_, err := accounts.RenewRecovery(t.Context(), by, service.Proof{Password: ownPassword, Code: p.later()}, service.Client{}, access.Change{})
+		if !errors.Is(err, access.ErrStale) {
+			t.Errorf("new recovery codes: %v", err)
+		}
+		if by := s.browser(t).signIn("sales-1@example.com", ownPassword); by.Next != "" {
+			t.Errorf("he is still asked for %s", by.Next)
+		}
+	})
+}
+
 // A code is good once, also the one that puts an app in force, in the place of
 // another one or of none, and the one that is shown for new recovery codes.
 func TestSecondFactor_shownOnce(t *testing.T) {
