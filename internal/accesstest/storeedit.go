@@ -29,8 +29,8 @@ func editPolicy(tenant string) *access.Policy {
 		Roles:     []access.Role{{Code: "reader", Grants: []access.Grant{{Section: "System.A", Rights: access.Show}}}},
 		Groups:    []access.Group{{Code: "staff", Roles: []access.Link{{To: "reader"}}}, {Code: "guests"}},
 		Users:     []access.User{{ID: "u1", Email: "u1@example.com", Groups: []access.Link{{To: "staff"}}}, {ID: "u2"}},
-		Rules: []access.Rule{
-			{Type: "p", Values: []string{"g:guests", "*", "System.B", "2", "allow", "-"}},
+		Rules: []access.Rule{ // none that randomGrants makes too
+			{Type: "p", Values: []string{"g:guests", "store:2", "System.B", "2", "allow", "-"}},
 			{Type: "g", Values: []string{"u:later", "g:guests", "*"}},
 		},
 	}
@@ -183,7 +183,7 @@ func editRefused(b *storeBattery) {
 			return nil
 		}, nil, access.ErrExists},
 		"a rule that is a plain line": {func(d access.Draft) error {
-			d.Policy().Groups[1].Grants = []access.Grant{{Section: "System.B", Rights: access.Show}}
+			d.Policy().Groups[1].Grants = []access.Grant{{Section: "System.B", Rights: access.Show, Scope: "store:2"}}
 			return nil
 		}, nil, access.ErrInvalid},
 		"a plain line": {func(d access.Draft) error { d.Policy().Rules = nil; return nil }, nil, access.ErrInvalid},
