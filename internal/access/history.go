@@ -20,6 +20,13 @@ type HistorySearch struct {
 	Most           int       // revisions wanted, at least 1
 }
 
+// HistoryKinds are the kinds of what changes are about.
+func HistoryKinds() []string {
+	return []string{
+		"application", "condition", "epoch", "group", "key", "mail", "password", "role", "rule", "scope", "second_factor", "session", "tenant", "token", "user",
+	}
+}
+
 // FoundVersions is one page of a history.
 type FoundVersions struct {
 	Versions []Version

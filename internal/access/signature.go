@@ -76,11 +76,11 @@ func ParseSignature(field, template string) (Signature, error) {
 }
 
 // unprintable gives where a template holds what is neither a character one can
-// write nor the end of a line, or -1.
+// write nor the end of a line, or what turns the order of others around, or -1.
 func unprintable(template string) int {
 	for i, r := range template {
 		_, size := utf8.DecodeRuneInString(template[i:])
-		if r == utf8.RuneError && size == 1 || unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) {
+		if r == utf8.RuneError && size == 1 || unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) || unicode.Is(unicode.Bidi_Control, r) {
 			return i
 		}
 	}

@@ -25,6 +25,7 @@ func TestSignature_mistakesHaveAPlace(t *testing.T) {
 		"left open before another":    {"{{ user.name {{ user.id }}", "line 1, column 1: {{ is not closed by }}"},
 		"closed twice":                {"{{ user.name }} }}", "line 1, column 17: }} closes nothing"},
 		"a control character":         {"a\x00b", "line 1, column 2"},
+		"an order turned around":      {"a\u202eb", "line 1, column 2"},
 		"not UTF-8":                   {"a\xffb", "line 1, column 2"},
 		"one byte too long":           {strings.Repeat("x", access.MaxSignature+1), "4096 is the limit"},
 		"more placeholders than fit":  {strings.Repeat("{{user.id}}", 201), "more than 100 placeholders"},

@@ -61,21 +61,21 @@ func CompileCondition(text string) (*Condition, error) {
 	}
 	tree, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return nil, access.Invalid("condition", "%s", wording(issues))
+		return nil, refused(text, "%s", wording(issues))
 	}
 	if !tree.OutputType().IsExactType(cel.BoolType) {
-		return nil, access.Invalid("condition", "gives %s where true or false is wanted; compare it with something", tree.OutputType())
+		return nil, refused(text, "gives %s where true or false is wanted; compare it with something", tree.OutputType())
 	}
 	worst, err := env.EstimateCost(tree, sizes{})
 	if err != nil {
-		return nil, access.Invalid("condition", "%s", err)
+		return nil, refused(text, "%s", err)
 	}
 	if worst.Max > maxConditionCost {
-		return nil, access.Invalid("condition", "could cost %d steps; %d is the limit", worst.Max, maxConditionCost)
+		return nil, refused(text, "could cost %d steps; %d is the limit", worst.Max, maxConditionCost)
 	}
 	program, err := env.Program(tree, cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
 	if err != nil {
-		return nil, access.Invalid("condition", "%s", err)
+		return nil, refused(text, "%s", err)
 	}
 	return &Condition{
 		text: text, program: program, readsNow: readsNow(tree),
@@ -83,6 +83,18 @@ func CompileCondition(text string) (*Condition, error) {
 		readsQuestion: reads(tree, "resource", isField("section")) || reads(tree, "action", isField("name")),
 	}, nil
 }
+
+// refused says what is wrong, and in which text: what came without a file has no
+// other place.
+func refused(text, format string, args ...any) error {
+	if len(text) > maxQuoted {
+		text = strings.ToValidUTF8(text[:maxQuoted], "") + "..."
+	}
+	return access.Invalid("condition", "%s in %q", fmt.Sprintf(format, args...), text)
+}
+
+// maxQuoted is how many bytes of a condition a mistake quotes.
+const maxQuoted = 80
 
 // ReadsNow tells whether the answer depends on the clock.
 func (c *Condition) ReadsNow() bool { return c.readsNow }

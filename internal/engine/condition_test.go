@@ -25,6 +25,7 @@ func TestCheckCondition_refused(t *testing.T) {
 		"bad pattern":               {"subject.id.matches('(')", "missing"},
 		"pattern too large":         {"subject.id.matches('a{999}b{999}')", "exceeds"},
 		"pattern from the request":  {strings.Repeat("string(context.a).matches(string(context.b)) && ", 20) + "true", "could cost"},
+		"says which text":           {"a b", `in "a b"`},
 		"second line has its place": {"subject.id == 'a' &&\n  nobody", "2:3: undeclared reference"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +182,12 @@ func (h *house) unspoilt() {
 		if err == nil && !reflect.DeepEqual(shared, told) {
 			h.t.Errorf("a reader has changed the policy of tenant %s, which others read too", tenant.Code)
 		}
+		err = errors.Join(err, h.store.Trail(ctx, tenant.Code, func(l access.TrailLine) error {
+			if l.Of != "" && !slices.Contains(access.HistoryKinds(), l.Of) {
+				h.t.Errorf("a history of tenant %s cannot be asked for changes of kind %q", tenant.Code, l.Of)
+			}
+			return nil
+		}))
 	}
 }
 

@@ -20,7 +20,7 @@ var (
 		{name: "source", text: "Only what came through this door: http, cli, start, expiry."},
 		{name: "from", kind: momentParam, text: "Only what was made at this moment or after it."},
 		{name: "until", kind: momentParam, text: "Only what was made before this moment."},
-		{name: "kind", text: "Only what has changed something of this kind: group, role, user, application, scope, tenant, rule, key, epoch."},
+		{name: "kind", oneOf: access.HistoryKinds(), text: "Only what has changed something of this kind; tenant is its settings, session that sessions were ended."},
 		{name: "name", text: "Only what has changed the thing of that kind with this code or id."},
 		{name: "operations", kind: flagParam, text: "Tell what was changed, too; of kind and name alone where they are given."},
 	})

@@ -82,7 +82,7 @@ func (r *rows) row(line int, cells []string) error {
 		return nil
 	}
 	if r.seen++; r.seen > r.limits.Rows {
-		return mistake(line, 0, "there are more than %d rows", r.limits.Rows)
+		return mistake(line, 0, "there are more than %d rows, the head among them", r.limits.Rows)
 	}
 	if len(cells) > r.limits.Columns {
 		return mistake(line, r.limits.Columns+1, "there are more than %d columns", r.limits.Columns)
