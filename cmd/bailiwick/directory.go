@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -233,6 +234,8 @@ func cell(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	case []any:
 		if len(v) > 0 {
 			if first, ok := v[0].(thing); ok && first["path"] != nil { // sections, which are too many to name
@@ -262,10 +265,56 @@ func (c *cli) thing(x any) error {
 	return writeYAML(c.out, x)
 }
 
+// writeYAML writes what JSON would say: with its names, and its whole numbers whole.
 func writeYAML(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(ascii(text), &doc); err != nil {
+		return err
+	}
+	inBlocks(&doc)
 	out := yaml.NewEncoder(w)
 	out.SetIndent(2)
-	return cmp.Or(out.Encode(v), out.Close())
+	return cmp.Or(out.Encode(&doc), out.Close())
+}
+
+// ascii escapes what JSON lets stand and YAML does not, such as U+FEFF.
+func ascii(text []byte) []byte {
+	var out []byte
+	for _, r := range string(text) {
+		if r < 0x7f {
+			out = append(out, byte(r)) //nolint:gosec // just compared
+		} else {
+			out = fmt.Appendf(out, `\U%08X`, r)
+		}
+	}
+	return out
+}
+
+// naming are the members by which people know what they look at.
+var naming = []string{"id", "code", "scope", "section", "path", "group", "role", "name"}
+
+// inBlocks writes a node over lines, what it is called first.
+func inBlocks(n *yaml.Node) {
+	n.Style = 0
+	if n.Kind == yaml.MappingNode {
+		members := slices.Collect(slices.Chunk(n.Content, 2))
+		slices.SortStableFunc(members, func(a, b []*yaml.Node) int { return cmp.Compare(rank(a[0]), rank(b[0])) })
+		n.Content = slices.Concat(members...)
+	}
+	for _, c := range n.Content {
+		inBlocks(c)
+	}
+}
+
+func rank(member *yaml.Node) int {
+	if at := slices.Index(naming, member.Value); at >= 0 {
+		return at
+	}
+	return len(naming)
 }
 
 func (c *cli) nounShow(n noun, example string) *cobra.Command {
