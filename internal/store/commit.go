@@ -69,8 +69,7 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 	}
 	ending := tx.Statement.ConnPool.(gorm.TxCommitter)
 	defer func() { _ = ending.Rollback() }() // after a commit there is nothing to roll back
-	var signed access.Checkpoint
-	delta, err = s.fill(ctx, tx, c, lock, do, &signed)
+	delta, signed, err := s.fill(ctx, tx, c, lock, do)
 	switch {
 	case errors.Is(err, errNothing):
 		return delta, nil
@@ -87,24 +86,24 @@ func (s *Store) attempt(ctx context.Context, c access.Change, lock func(*gorm.DB
 }
 
 // fill does everything of a change but the commit.
-func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error, signed *access.Checkpoint) (access.Delta, error) {
+func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock func(*gorm.DB) (tenantRow, error), do func(*write) error) (delta access.Delta, signed access.Checkpoint, err error) {
 	tenant, err := lock(tx)
 	if again := s.repeated(tx, c.Once); again != nil {
-		return access.Delta{}, again
+		return delta, signed, again
 	}
 	if err != nil {
-		return access.Delta{}, err
+		return delta, signed, err
 	}
-	delta := newFold(tenant, tenant.Revision).delta
+	delta = newFold(tenant, tenant.Revision).delta
 	if err := fresh(c.Base, tenant.Revision); err != nil {
-		return delta, err
+		return delta, signed, err
 	}
 	w := &write{ctx: ctx, tx: tx, tenant: tenant, now: s.now(), chunk: s.chunk, resident: s.resident, byLine: s.byLine, packed: s.packed, signer: &s.signer}
 	if err := do(w); err != nil {
-		return delta, err
+		return delta, signed, err
 	}
 	if len(w.changes) == 0 {
-		return delta, w.nothing(c.Once)
+		return delta, signed, w.nothing(c.Once)
 	}
 	delta, err = w.seal(c)
 	if err == nil && w.judge != nil {
@@ -113,8 +112,7 @@ func (s *Store) fill(ctx context.Context, tx *gorm.DB, c access.Change, lock fun
 	if err == nil {
 		err = w.remember(c.Once, delta.To)
 	}
-	*signed = w.signed
-	return delta, err
+	return delta, w.signed, err
 }
 
 // nothing ends a write that had nothing to do. That it was asked for is kept all
