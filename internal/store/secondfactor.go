@@ -146,8 +146,7 @@ func (s *Store) TakeRecovery(ctx context.Context, tenant, user string, hash [32]
 		if err != nil {
 			return err
 		}
-		var row secondFactorRow
-		err = tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("tenant_id = ? AND user_id = ?", t.ID, user).Take(&row).Error
+		row, err := lockSecondFactor(tx, t.ID, user)
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return errCodeTaken
 		}
@@ -192,12 +191,16 @@ func (d *draft) SecondFactor(user string) (access.SecondFactor, error) {
 }
 
 func (d *draft) lockedSecondFactor(user string) (secondFactorRow, error) {
-	r := secondFactorRow{TenantID: d.tenant.ID, UserID: user}
-	lock := clause.Locking{Strength: "UPDATE"}
-	err := d.w.tx.Clauses(lock).Where("tenant_id = ? AND user_id = ?", d.tenant.ID, user).Take(&r).Error
+	r, err := lockSecondFactor(d.w.tx, d.tenant.ID, user)
 	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && r.UserID != user {
 		return secondFactorRow{TenantID: d.tenant.ID, UserID: user}, nil
 	}
+	return r, err
+}
+
+// lockSecondFactor reads the row of a user, and locks it until the transaction ends.
+func lockSecondFactor(tx *gorm.DB, tenant int64, user string) (r secondFactorRow, err error) {
+	err = tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("tenant_id = ? AND user_id = ?", tenant, user).Take(&r).Error
 	return r, err
 }
 
