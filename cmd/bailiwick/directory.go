@@ -428,6 +428,17 @@ func edited(x thing, reason string, base uint64) thing {
 	return x
 }
 
+// editedBy is edited for what is written into the query.
+func editedBy(query url.Values, reason string, base uint64) url.Values {
+	if reason != "" {
+		query.Set("reason", reason)
+	}
+	if base != 0 {
+		query.Set("base_revision", fmt.Sprint(base))
+	}
+	return query
+}
+
 func (field field) value(f *pflag.FlagSet) (any, error) {
 	text, _ := f.GetString(field.flag)
 	list, _ := f.GetStringSlice(field.flag)
@@ -476,15 +487,10 @@ func (c *cli) nounDelete(n noun, example, extra, extraUsage string) *cobra.Comma
 	reason, base := editFlags(cmd.Flags())
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, args []string) error {
 		query := url.Values{}
-		for name, value := range map[string]string{strings.ReplaceAll(extra, "-", "_"): with, "reason": *reason} {
-			if value != "" {
-				query.Set(name, value)
-			}
-		}
-		if *base != 0 {
-			query.Set("base_revision", fmt.Sprint(*base))
+		if with != "" {
+			query.Set(strings.ReplaceAll(extra, "-", "_"), with)
 		}
 		var x thing
-		return c.made(client.Delete(ctx, n.path, args[0], query, &x), &x)
+		return c.made(client.Delete(ctx, n.path, args[0], editedBy(query, *reason, *base), &x), &x)
 	})
 }

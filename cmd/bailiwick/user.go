@@ -166,23 +166,20 @@ mistakes, which are told with their lines; nothing was imported then.`,
 	f.String("mode", "", "create, update or upsert; upsert when left out")
 	f.String("group", "", "code of a group that everybody in the table is to be in too")
 	f.String("scope", "", "where the memberships hold that name no scope")
-	_, base := editFlags(f)
+	reason, base := editFlags(f)
 	return c.directoryCommand(cmd, func(ctx context.Context, client *api.Client, args []string) error {
 		query := url.Values{}
-		for _, name := range []string{"mode", "group", "scope", "reason"} {
+		for _, name := range []string{"mode", "group", "scope"} {
 			if value, _ := f.GetString(name); value != "" {
 				query.Set(name, value)
 			}
-		}
-		if *base != 0 {
-			query.Set("base_revision", fmt.Sprint(*base))
 		}
 		table, err := c.opened(args[0])
 		if err != nil {
 			return err
 		}
 		defer table.Close()
-		done, err := client.ImportUsers(ctx, table, strings.EqualFold(filepath.Ext(args[0]), ".xlsx"), query)
+		done, err := client.ImportUsers(ctx, table, strings.EqualFold(filepath.Ext(args[0]), ".xlsx"), editedBy(query, *reason, *base))
 		if err != nil {
 			return err
 		}
