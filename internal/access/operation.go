@@ -56,7 +56,7 @@ func (o Operation) String() string {
 	case o.Verb == Changed:
 		return fmt.Sprintf("%s: %s %s -> %s", what, o.Field, shown(o.Before), shown(o.After))
 	case o.Before+o.After != "":
-		return what + ": " + cut(o.Before+o.After)
+		return what + ": " + Cut(o.Before+o.After, maxShown)
 	}
 	return what
 }
@@ -66,16 +66,17 @@ const maxShown = 200
 
 func shown(value string) string {
 	if value == "" || strings.ContainsAny(value, "\n\"") {
-		return fmt.Sprintf("%q", cut(value))
+		return fmt.Sprintf("%q", Cut(value, maxShown))
 	}
-	return cut(value)
+	return Cut(value, maxShown)
 }
 
-func cut(value string) string {
-	if len(value) <= maxShown {
-		return value
+// Cut gives the first bytes of a text that is longer, and says that it was.
+func Cut(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return strings.ToValidUTF8(value[:maxShown], "") + "..."
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
 // Diff lists what turns one policy into another: in the order of a policy's

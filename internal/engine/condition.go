@@ -87,10 +87,7 @@ func CompileCondition(text string) (*Condition, error) {
 // refused says what is wrong, and in which text: what came without a file has no
 // other place.
 func refused(text, format string, args ...any) error {
-	if len(text) > maxQuoted {
-		text = strings.ToValidUTF8(text[:maxQuoted], "") + "..."
-	}
-	return access.Invalid("condition", "%s in %q", fmt.Sprintf(format, args...), text)
+	return access.Invalid("condition", "%s in %q", fmt.Sprintf(format, args...), access.Cut(text, maxQuoted))
 }
 
 // maxQuoted is how many bytes of a condition a mistake quotes.
