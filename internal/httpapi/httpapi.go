@@ -250,9 +250,14 @@ func (c *call) handle() error {
 // limitTime ends the work on this request after a while. The function that it
 // gives frees what that holds.
 func (c *call) limitTime(limit time.Duration) (done func()) {
-	ctx, cancel := context.WithTimeout(c.ctx(), max(limit, c.api.o.Bounds.Answer))
+	ctx, cancel := c.within(limit)
 	c.g.Request = c.g.Request.WithContext(ctx)
 	return cancel
+}
+
+// within ends after a while, and not before Bounds.Answer is over.
+func (c *call) within(limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.ctx(), max(limit, c.api.o.Bounds.Answer))
 }
 
 // extend gives a route that may take long more time than the server allows others.

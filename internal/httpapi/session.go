@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -55,7 +54,7 @@ func (c *call) cookie() (service.Secret, error) {
 
 // bySession lets in whoever has signed in.
 func (c *call) bySession(secret service.Secret) error {
-	ctx, cancel := context.WithTimeout(c.ctx(), max(requestTime, c.api.o.Bounds.Answer))
+	ctx, cancel := c.within(requestTime)
 	defer cancel()
 	by, err := c.api.o.Accounts.Who(ctx, secret)
 	if err != nil {
